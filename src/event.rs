@@ -1,0 +1,80 @@
+//! The nouns of the source side: an event as a row of the outbox holds it, and what names it.
+//!
+//! Owns no behaviour beyond naming and measuring. Knows neither SQL nor Kafka.
+//!
+//! Invariants:
+//! - an event is named by `(seq, id)`, never by `seq` alone: after a fail-over that lost rows a
+//!   sequence number may come back as another event;
+//! - the ordering key is `(aggregate_type, aggregate_id)`, whatever key or topic a row asks for.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// The name of one event: its place in the outbox and its own identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventRef {
+    /// Place in the outbox, drawn from its sequence.
+    pub seq: i64,
+    /// The event's identity, which consumers see.
+    pub id: Uuid,
+}
+
+/// One of the fixed buckets into which the ordering keys are hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane(pub i16);
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The times a lane has changed hands; a row is handed over only under the epoch that read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epoch(pub i64);
+
+/// What must stay in order: one aggregate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrderingKey {
+    /// The kind of aggregate, for example `order`.
+    pub aggregate_type: String,
+    /// Which one of them.
+    pub aggregate_id: String,
+}
+
+/// One row of the outbox, as read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its name.
+    pub at: EventRef,
+    /// The lane its key hashes to.
+    pub lane: Lane,
+    /// The aggregate it belongs to.
+    pub key: OrderingKey,
+    /// What happened, for example `OrderPlaced`.
+    pub event_type: String,
+    /// The payload exactly as `PostgreSQL` prints it; `None` is a tombstone.
+    pub payload: Option<String>,
+    /// The row's own headers: the text of a JSON object.
+    pub headers: Option<String>,
+    /// A topic that wins over the route.
+    pub topic: Option<String>,
+    /// A record key that wins over the aggregate id.
+    pub partition_key: Option<String>,
+    /// When the writer created it, by the database's clock.
+    pub created_at: DateTime<Utc>,
+    /// How long a retry written in the row still has to wait, in milliseconds; 0 if none.
+    pub wait_ms: u64,
+}
+
+impl fmt::Debug for Event {
+    /// Names the event and shows nothing that a writer put into it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("at", &self.at)
+            .field("lane", &self.lane)
+            .finish_non_exhaustive()
+    }
+}

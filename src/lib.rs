@@ -1,0 +1,21 @@
+//! `outbox-relay` moves events from a `PostgreSQL` outbox table to Apache Kafka, in order,
+//! exactly when, and only when, their transaction commits.
+//!
+//! # The map
+//!
+//! Modules stand on floors; a module knows only floors below its own (`tests/tidy.rs` holds it).
+//!
+//! ```text
+//! 5  command   one file a verb: run, migrate, check, status, dev, health
+//! 4  relay     the loop that polls, publishes and marks; the keeper of leases
+//! 3  outbox    PostgreSQL      kafka  the producer      http  probes
+//! 2  process   settings, telemetry, shutdown, clock
+//! 1  decide    window, reading, share, pace, back-off, route, envelope, verdict: values in, values out
+//! 0  event  record  outcome
+//! ```
+
+pub mod decide;
+pub mod event;
+pub mod outcome;
+pub mod process;
+pub mod record;

@@ -1,0 +1,79 @@
+//! The nouns of the way back: what Kafka answered for a record.
+//!
+//! Owns the answer and its class. Knows no code of any client (see `decide::verdict`) and nothing
+//! of what follows from an answer (see `decide::window`).
+//!
+//! Invariant: a [`Receipt`] is made in one place only, where a delivery report arrives; nothing
+//! else lets a row be marked.
+
+use std::fmt;
+
+/// Where Kafka confirmed that it stores a record: a positive delivery report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    partition: i32,
+    offset: i64,
+}
+
+impl Receipt {
+    /// Makes a receipt from a positive delivery report. The offset is `-1001` where the client
+    /// knows that the record was stored but not where.
+    pub fn from_delivery_report(partition: i32, offset: i64) -> Self {
+        Self { partition, offset }
+    }
+
+    /// The partition that stores the record.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// The record's offset in its partition.
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+}
+
+/// Whose fault a failure is, and so what may end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Only the record is at fault: neither waiting nor an operator mends it.
+    Record,
+    /// Its topic cannot take it until an operator acts.
+    Topic,
+    /// The cluster refuses us until an operator acts.
+    Cluster,
+    /// It passes by itself; the record may have been written all the same.
+    Transient,
+    /// The producer can no longer be used and must be rebuilt.
+    ProducerDead,
+    /// The producer's queue is full: wait a little.
+    BackPressure,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Record => "record",
+            Self::Topic => "topic",
+            Self::Cluster => "cluster",
+            Self::Transient => "transient",
+            Self::ProducerDead => "producer_dead",
+            Self::BackPressure => "back_pressure",
+        })
+    }
+}
+
+/// A record that was not confirmed; it may have been written all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} ({class}, code {code})")]
+pub struct Failure {
+    /// What may end it.
+    pub class: Class,
+    /// The client's or broker's error code, 0 where the relay itself refused.
+    pub code: i32,
+    /// A short fact, free of payload, key and header values.
+    pub reason: String,
+}
+
+/// What a delivery report said.
+pub type Report = Result<Receipt, Failure>;

@@ -1,0 +1,1 @@
+//! The process itself: its settings, its logs, its clock and the signals that end it.
