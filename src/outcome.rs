@@ -1,7 +1,8 @@
 //! The nouns of the way back: what Kafka answered for a record.
 //!
-//! Owns the answer and its class. Knows no code of any client (see `decide::verdict`) and nothing
-//! of what follows from an answer (see `decide::window`).
+//! Owns the answer and its class, and the relay's own refusal of a row ([`Defect`]). Knows no code
+//! of any client (see `decide::verdict`) and nothing of what follows from an answer (see
+//! `decide::window`).
 //!
 //! Invariant: a [`Receipt`] is made in one place only, where a delivery report arrives; nothing
 //! else lets a row be marked.
@@ -73,6 +74,34 @@ pub struct Failure {
     pub code: i32,
     /// A short fact, free of payload, key and header values.
     pub reason: String,
+}
+
+/// Why a row cannot become a record. Its own fault, so waiting does not mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Defect {
+    /// A short fact, free of payload, key, header and topic values.
+    pub reason: String,
+}
+
+impl Defect {
+    /// Names what is wrong with the row.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<Defect> for Failure {
+    /// A defect is a failure that Kafka never had to judge.
+    fn from(defect: Defect) -> Self {
+        Self {
+            class: Class::Record,
+            code: 0,
+            reason: defect.reason,
+        }
+    }
 }
 
 /// What a delivery report said.

@@ -1,1 +1,4 @@
 //! Pure decisions: values in, values out. No IO, no clock, no async; times come as numbers.
+
+pub mod envelope;
+pub mod route;

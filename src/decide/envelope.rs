@@ -1,0 +1,390 @@
+//! How an event becomes a record.
+//!
+//! Owns the record's form: key, value, timestamp, and headers in CloudEvents' binary mode for
+//! Kafka (CloudEvents 1.0.2, Kafka protocol binding, section 3.2). Knows neither how the topic was
+//! chosen nor who sends the record. Other forms belong here too.
+//!
+//! Invariants:
+//! - the payload's bytes are the value's bytes;
+//! - no header name stands twice, and none of ours in another spelling beside itself: a row's
+//!   header whose name equals one of ours, whatever its case, gives ours its value and keeps our
+//!   spelling, which is the one that consumers look for. Other names are told apart by case, as
+//!   Kafka does. Where a row repeats a name the last value counts, as `jsonb` has it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::SecondsFormat;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::event::{Event, OrderingKey};
+use crate::outcome::Defect;
+use crate::record::{Header, Record};
+
+/// The form that every record of this relay takes.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    source: String,
+}
+
+impl Envelope {
+    /// Makes the form for events that come from `source` (`ce_source`, a URI reference).
+    pub fn new(source: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+        }
+    }
+
+    /// The record that carries an event to its topic.
+    pub fn record(&self, event: Event, topic: Arc<str>) -> Result<Record, Defect> {
+        let own = match &event.headers {
+            Some(text) => own_headers(text)?,
+            None => Vec::new(),
+        };
+        let time = event
+            .created_at
+            .to_rfc3339_opts(SecondsFormat::Micros, true);
+        let OrderingKey { aggregate_id, .. } = event.key;
+        let key = event.partition_key.as_ref().unwrap_or(&aggregate_id);
+        let key = key.as_bytes().to_vec();
+        let ours = [
+            ("ce_specversion", "1.0".into()),
+            ("ce_id", event.at.id.to_string().into_bytes()),
+            ("ce_source", self.source.as_bytes().to_vec()),
+            ("ce_type", event.event_type.into_bytes()),
+            ("ce_time", time.into_bytes()),
+            ("ce_subject", aggregate_id.into_bytes()),
+            ("content-type", "application/json".into()),
+        ];
+        Ok(Record {
+            topic,
+            key: Some(key),
+            value: event.payload.map(String::into_bytes),
+            headers: merge(ours, own),
+            timestamp_ms: event.created_at.timestamp_millis(),
+        })
+    }
+}
+
+/// Lets the row's headers follow ours, or take the place of ours.
+fn merge<const OURS: usize>(
+    ours: [(&'static str, Vec<u8>); OURS],
+    own: Vec<Header>,
+) -> Vec<Header> {
+    let mut headers = Vec::with_capacity(OURS + own.len());
+    headers.extend(ours.map(|(name, value)| Header {
+        name: Cow::Borrowed(name),
+        value: Some(value),
+    }));
+    for header in own {
+        let same = headers
+            .iter_mut()
+            .take(OURS)
+            .find(|ours| ours.name.eq_ignore_ascii_case(&header.name));
+        match same {
+            Some(ours) => ours.value = header.value,
+            None => headers.push(header),
+        }
+    }
+    headers
+}
+
+/// Reads the row's own headers: each name once, in the order of the text.
+fn own_headers(text: &str) -> Result<Vec<Header>, Defect> {
+    // serde_json's own reason may quote a value.
+    let Pairs(pairs) = serde_json::from_str(text)
+        .map_err(|_| Defect::new("the row's headers are not a JSON object"))?;
+    let mut own = pairs
+        .into_iter()
+        .map(|(name, value)| {
+            Ok(Header {
+                name: Cow::Owned(name),
+                value: header_value(value.get())?,
+            })
+        })
+        .collect::<Result<Vec<_>, Defect>>()?;
+    keep_last_of_each_name(&mut own);
+    Ok(own)
+}
+
+/// The bytes of one header: a string as it is, null as a null header, anything else as its text.
+fn header_value(json: &str) -> Result<Option<Vec<u8>>, Defect> {
+    if json == "null" {
+        return Ok(None);
+    }
+    if !json.starts_with('"') {
+        return Ok(Some(json.as_bytes().to_vec()));
+    }
+    serde_json::from_str(json)
+        .map(|string: String| Some(string.into_bytes()))
+        .map_err(|_| Defect::new("one of the row's headers is not valid Unicode"))
+}
+
+/// Drops every header whose name comes again later.
+fn keep_last_of_each_name(headers: &mut Vec<Header>) {
+    if headers.len() < 2 {
+        return;
+    }
+    let last: HashMap<&str, usize> = headers
+        .iter()
+        .enumerate()
+        .map(|(place, header)| (header.name.as_ref(), place))
+        .collect();
+    if last.len() == headers.len() {
+        return;
+    }
+    let mut kept: Vec<usize> = last.into_values().collect();
+    kept.sort_unstable();
+    let mut kept = kept.into_iter().peekable();
+    let mut place = 0;
+    headers.retain(|_| {
+        let keep = kept.next_if_eq(&place).is_some();
+        place += 1;
+        keep
+    });
+}
+
+/// The pairs of a JSON object in the order of its text, values unread.
+struct Pairs<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+/// Collects [`Pairs`].
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Pairs(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use chrono::{DateTime, Utc};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::{EventRef, Lane};
+
+    fn event(headers: Option<&str>) -> Event {
+        Event {
+            at: EventRef {
+                seq: 5,
+                id: Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+            },
+            lane: Lane(3),
+            key: OrderingKey {
+                aggregate_type: "order".to_owned(),
+                aggregate_id: "o-1".to_owned(),
+            },
+            event_type: "OrderPlaced".to_owned(),
+            payload: Some("{\"a\": 1.50}".to_owned()),
+            headers: headers.map(ToOwned::to_owned),
+            topic: None,
+            partition_key: None,
+            created_at: "2026-03-04T05:06:07.000089Z"
+                .parse::<DateTime<Utc>>()
+                .unwrap(),
+            wait_ms: 0,
+        }
+    }
+
+    fn record(event: Event) -> Result<Record, Defect> {
+        Envelope::new("/shop").record(event, Arc::from("order-events"))
+    }
+
+    /// The record's headers as text, in order.
+    fn headers(event: Event) -> Vec<(String, Option<String>)> {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        record(event)
+            .unwrap()
+            .headers
+            .into_iter()
+            .map(|header| (header.name.into_owned(), header.value.map(text)))
+            .collect()
+    }
+
+    /// The row's headers, after the seven of ours.
+    fn own(json: &str) -> Vec<(String, Option<String>)> {
+        headers(event(Some(json))).split_off(7)
+    }
+
+    fn pair(name: &str, value: &str) -> (String, Option<String>) {
+        (name.to_owned(), Some(value.to_owned()))
+    }
+
+    #[test]
+    fn an_event_becomes_a_cloud_event_in_binary_mode() {
+        let placed = record(event(None)).unwrap();
+        assert_eq!(&*placed.topic, "order-events");
+        assert_eq!(placed.key.as_deref(), Some(&b"o-1"[..]));
+        assert_eq!(placed.value.as_deref(), Some(&b"{\"a\": 1.50}"[..]));
+        assert_eq!(placed.timestamp_ms, 1_772_600_767_000);
+        assert_eq!(
+            headers(event(None)),
+            [
+                pair("ce_specversion", "1.0"),
+                pair("ce_id", "01234567-89ab-cdef-0123-456789abcdef"),
+                pair("ce_source", "/shop"),
+                pair("ce_type", "OrderPlaced"),
+                pair("ce_time", "2026-03-04T05:06:07.000089Z"),
+                pair("ce_subject", "o-1"),
+                pair("content-type", "application/json"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_row_without_payload_is_a_tombstone() {
+        let mut deleted = event(None);
+        deleted.payload = None;
+        assert_eq!(record(deleted).unwrap().value, None);
+    }
+
+    #[test]
+    fn an_empty_payload_is_not_a_tombstone() {
+        let mut empty = event(None);
+        empty.payload = Some(String::new());
+        assert_eq!(record(empty).unwrap().value, Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_partition_key_wins_over_the_aggregate_id_and_not_over_the_subject() {
+        let mut keyed = event(None);
+        keyed.partition_key = Some("customer-9".to_owned());
+        let keyed_record = record(keyed.clone()).unwrap();
+        assert_eq!(keyed_record.key.as_deref(), Some(&b"customer-9"[..]));
+        assert!(headers(keyed).contains(&pair("ce_subject", "o-1")));
+    }
+
+    #[test]
+    fn strings_go_as_they_are_and_the_rest_as_its_json_text() {
+        assert_eq!(
+            own(
+                r#" {"z": "tr\u00e9s\n", "n": 1.500e3, "big": 123456789012345678901234567890,
+                    "t": true, "o": {"b": 1,  "a": [2 ]}, "none": null, "": "empty name"} "#
+            ),
+            [
+                pair("z", "trés\n"),
+                pair("n", "1.500e3"),
+                pair("big", "123456789012345678901234567890"),
+                pair("t", "true"),
+                pair("o", r#"{"b": 1,  "a": [2 ]}"#),
+                ("none".to_owned(), None),
+                pair("", "empty name"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_rows_header_takes_the_place_of_ours_in_our_spelling() {
+        let replaced = headers(event(Some(
+            r#"{"ce_id": "mine", "Content-Type": "text/plain", "CE_TYPE": null, "ce_trace": "x"}"#,
+        )));
+        assert_eq!(replaced.len(), 8);
+        assert_eq!(replaced[1], pair("ce_id", "mine"));
+        assert_eq!(replaced[3], ("ce_type".to_owned(), None));
+        assert_eq!(replaced[6], pair("content-type", "text/plain"));
+        assert_eq!(replaced[7], pair("ce_trace", "x"));
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_name_counts() {
+        assert_eq!(
+            own(r#"{"a": "1", "b": "2", "a": "3", "A": "4"}"#),
+            [pair("b", "2"), pair("a", "3"), pair("A", "4")]
+        );
+        assert_eq!(
+            headers(event(Some(r#"{"content-type": "a", "Content-Type": "b"}"#)))[6],
+            pair("content-type", "b")
+        );
+    }
+
+    #[test]
+    fn headers_that_are_no_object_are_a_defect_that_shows_no_value() {
+        for text in [
+            "",
+            "null",
+            "[]",
+            "\"hunter2\"",
+            "7",
+            "{\"a\":",
+            "{\"a\": hunter2}",
+            "{} x",
+            "{\"a\": \"\\ud800\"}",
+        ] {
+            let defect = record(event(Some(text))).unwrap_err();
+            assert!(!defect.reason.contains("hunter2"), "{}", defect.reason);
+        }
+    }
+
+    /// Text that is nearly or wholly a JSON object, and any text at all.
+    fn any_headers() -> impl Strategy<Value = String> {
+        let name = prop_oneof![
+            "(ce_id|CE_ID|content-type|Content-Type|a|A|b)",
+            "[^\"\\\\]{0,8}"
+        ];
+        let value = prop_oneof![
+            "null|true|-?1\\.50|\\[1, 2\\]|\\{\"a\": \\{\\}\\}",
+            "\"[a-z]{0,8}\""
+        ];
+        let pair = (name, value).prop_map(|(name, value)| format!("\"{name}\": {value}"));
+        prop_oneof![
+            ".*",
+            "[\\[\\]{}\":,\\\\a-z0-9 ]{0,40}",
+            prop::collection::vec(pair, 0..12).prop_map(|all| format!("{{{}}}", all.join(", "))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_payload_survives_byte_for_byte(payload: Option<String>) {
+            let mut sent = event(None);
+            sent.payload.clone_from(&payload);
+            prop_assert_eq!(record(sent).unwrap().value, payload.map(String::into_bytes));
+        }
+
+        #[test]
+        fn no_header_name_stands_twice_whatever_a_row_holds(text in any_headers()) {
+            if let Ok(built) = record(event(Some(&text))) {
+                let names: HashSet<&str> = built.headers.iter().map(|h| h.name.as_ref()).collect();
+                prop_assert_eq!(names.len(), built.headers.len());
+                let ours = |name: &str| {
+                    built.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name)).count()
+                };
+                prop_assert_eq!(ours("ce_id"), 1);
+                prop_assert_eq!(ours("content-type"), 1);
+            }
+        }
+
+        #[test]
+        fn every_header_of_a_row_arrives(
+            pairs in prop::collection::btree_map("x[a-z]{1,6}", ".{0,20}", 0..8),
+        ) {
+            let text = serde_json::to_string(&pairs).unwrap();
+            let expected: Vec<_> = pairs.iter().map(|(name, value)| pair(name, value)).collect();
+            prop_assert_eq!(own(&text), expected);
+        }
+    }
+}
