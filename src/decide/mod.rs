@@ -2,3 +2,5 @@
 
 pub mod envelope;
 pub mod route;
+pub mod sqlstate;
+pub mod verdict;
