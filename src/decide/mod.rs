@@ -1,6 +1,8 @@
 //! Pure decisions: values in, values out. No IO, no clock, no async; times come as numbers.
 
+pub mod backoff;
 pub mod envelope;
+pub mod pace;
 pub mod route;
 pub mod sqlstate;
 pub mod verdict;
