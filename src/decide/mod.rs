@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod envelope;
+pub mod order;
 pub mod pace;
 pub mod route;
 pub mod sqlstate;
