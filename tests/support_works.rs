@@ -305,10 +305,13 @@ async fn a_process_sees_its_settings_alone_and_its_output_is_kept() {
 }
 
 #[tokio::test]
-async fn the_built_program_runs() {
-    let mut relay = RelayProcess::start(&["--version"], &[]);
-    assert_eq!(relay.wait_exit(SOON).await, 0);
-    assert_eq!(RelayProcess::run(&[]).wait_exit(SOON).await, 0);
+async fn the_built_program_runs_and_a_dropped_one_is_gone() {
+    let mut version = RelayProcess::start(&["--version"], &[]);
+    assert_eq!(version.wait_exit(SOON).await, 0);
+    let relay = RelayProcess::run(&[]);
+    let pid = relay.pid();
+    drop(relay);
+    assert_eq!(state(pid), None);
 }
 
 /// Starts a server, says where and waits to be killed.

@@ -31,7 +31,9 @@ const JARS_WITHIN: Duration = Duration::from_mins(15);
 /// How long one question to a broker may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Settings of one broker that is its own controller; a test's own win over them.
+/// Settings of one broker that is its own controller; a test's own win over them. A broker that
+/// comes back after a crash is let in only when the session of its former self has run out: 9 s by
+/// default (`broker.session.timeout.ms`).
 const SETTINGS: &str = "\
 process.roles=broker,controller
 node.id=1
