@@ -1,0 +1,333 @@
+//! A real Apache Kafka broker in `KRaft` mode, and topics of its own for each test.
+//!
+//! Owns starting, stopping and naming. Knows nothing of the relay.
+//!
+//! Invariant: a broker keeps its port, its cluster id and its records when it is stopped and
+//! started again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
+use rustix::process::Signal;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+
+use super::process::{self, Process};
+use super::{eventually, variable};
+
+/// How long a broker may take to start or to stop on a busy machine.
+const BROKER_WITHIN: Duration = Duration::from_secs(90);
+/// How long the jars may take to arrive over a slow line.
+const JARS_WITHIN: Duration = Duration::from_mins(15);
+/// How long one question to a broker may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Settings of one broker that is its own controller; a test's own win over them. A broker that
+/// comes back after a crash is let in only when the session of its former self has run out: 9 s by
+/// default (`broker.session.timeout.ms`).
+const SETTINGS: &str = "\
+process.roles=broker,controller
+node.id=1
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+";
+
+/// What the broker logs, and that to its standard output.
+const LOGGING: &str = "\
+appender.stdout.type=Console
+appender.stdout.name=stdout
+appender.stdout.layout.type=PatternLayout
+appender.stdout.layout.pattern=%d %p %c: %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.stdout.ref=stdout
+";
+
+/// An Apache Kafka cluster of one broker.
+pub(crate) struct Kafka {
+    brokers: String,
+    own: Option<OwnBroker>,
+}
+
+/// A broker that this process has started.
+struct OwnBroker {
+    jars: PathBuf,
+    folder: PathBuf,
+    process: Option<Process>,
+}
+
+impl Kafka {
+    /// The broker that all tests share: the one that `TEST_KAFKA_BROKERS` names, else one of our
+    /// own.
+    pub(crate) async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Kafka> = OnceCell::const_new();
+        SHARED
+            .get_or_init(async || match variable("TEST_KAFKA_BROKERS") {
+                Some(brokers) => Self { brokers, own: None },
+                None => Self::private(&[]).await,
+            })
+            .await
+    }
+
+    /// A broker for one test alone, with settings that win over ours.
+    pub(crate) async fn private(settings: &[(&str, &str)]) -> Self {
+        let port = process::free_port();
+        let brokers = format!("127.0.0.1:{port}");
+        let mut own = OwnBroker::create(port, settings).await;
+        own.start(&brokers).await;
+        Self {
+            brokers,
+            own: Some(own),
+        }
+    }
+
+    /// The address that clients begin with.
+    pub(crate) fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// A client's configuration that names this broker and nothing else.
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers);
+        config
+    }
+
+    /// Stops the broker as an operator does.
+    pub(crate) async fn stop(&mut self) {
+        self.own_mut().end(Signal::TERM).await;
+    }
+
+    /// Ends the broker as a crash does.
+    pub(crate) async fn kill(&mut self) {
+        self.own_mut().end(Signal::KILL).await;
+    }
+
+    /// Starts the broker again, on the same port, with the same records.
+    pub(crate) async fn start(&mut self) {
+        let brokers = self.brokers.clone();
+        self.own_mut().start(&brokers).await;
+    }
+
+    /// Stops the broker's clock: connections stay open and nothing answers.
+    pub(crate) fn freeze(&mut self) {
+        self.own_mut().running().signal(Signal::STOP);
+    }
+
+    /// Ends a freeze.
+    pub(crate) fn thaw(&mut self) {
+        self.own_mut().running().signal(Signal::CONT);
+    }
+
+    fn own_mut(&mut self) -> &mut OwnBroker {
+        self.own
+            .as_mut()
+            .expect("only a private broker is handed out to be stopped")
+    }
+
+    /// A topic name that no other test has.
+    pub(crate) fn unique(name: &str) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        format!("{name}-{}-{number}", std::process::id())
+    }
+
+    /// Creates a topic with a unique name and returns that.
+    pub(crate) async fn topic(&self, name: &str, partitions: i32) -> String {
+        let name = Self::unique(name);
+        self.create_topic(&name, partitions, &[]).await;
+        name
+    }
+
+    /// Creates a topic and waits until each of its partitions has a leader.
+    pub(crate) async fn create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) {
+        let topic = settings.iter().fold(
+            NewTopic::new(name, partitions, TopicReplication::Fixed(1)),
+            |topic, (key, value)| topic.set(key, value),
+        );
+        let admin: AdminClient<DefaultClientContext> =
+            self.client().create().expect("the configuration is legal");
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER_WITHIN));
+        let answers = admin
+            .create_topics([&topic], &options)
+            .await
+            .expect("the broker answers");
+        for answer in answers {
+            answer.unwrap_or_else(|(topic, code)| panic!("creating {topic}: {code}"));
+        }
+        eventually(&format!("leaders of {name}"), BROKER_WITHIN, async || {
+            let led = leaders(self.client(), name.to_owned()).await;
+            let led = led.map_err(|error| error.to_string())?;
+            (i32::try_from(led) == Ok(partitions))
+                .then_some(())
+                .ok_or(format!("{led} of {partitions}"))
+        })
+        .await;
+    }
+}
+
+impl OwnBroker {
+    /// Makes and formats the folder of a new broker.
+    async fn create(port: u16, settings: &[(&str, &str)]) -> Self {
+        let folder = process::folder("kafka");
+        let controller = process::free_port();
+        let place = format!(
+            "controller.quorum.voters=1@127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+             log.dirs={}\n",
+            folder.join("records").display()
+        );
+        let mut properties = format!("{SETTINGS}{place}");
+        for (name, value) in settings {
+            // Of two lines with one name the later holds.
+            properties.push_str(&[name, "=", value, "\n"].concat());
+        }
+        fs::write(folder.join("server.properties"), properties)
+            .expect("the work folder takes files");
+        fs::write(folder.join("log4j2.properties"), LOGGING).expect("the work folder takes files");
+        let broker = Self {
+            jars: jars().await,
+            folder,
+            process: None,
+        };
+        broker.format().await;
+        broker
+    }
+
+    /// Gives the broker's folder a cluster id, as a broker asks before its first start.
+    async fn format(&self) {
+        // A cluster id is 16 bytes in URL-safe base64: 21 hexadecimal digits and an A are legal.
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        let mut command = self.java("kafka.tools.StorageTool");
+        command
+            .arg("format")
+            .arg(format!("--cluster-id={}A", &random[..21]))
+            .args(["-c", "server.properties"]);
+        let mut format = Process::start_logged(command, &self.log());
+        let code = format.ended("kafka's format", BROKER_WITHIN).await;
+        assert_eq!(code, 0, "kafka's format:\n{}", process::tail(&self.log()));
+    }
+
+    /// Starts the broker and waits until it knows its cluster.
+    async fn start(&mut self, brokers: &str) {
+        assert!(self.process.is_none(), "the broker is running");
+        let mut command = self.java("kafka.Kafka");
+        command.arg("server.properties");
+        let log = self.log();
+        let process = self.process.insert(Process::start_logged(command, &log));
+        eventually("an answer of Apache Kafka", BROKER_WITHIN, async || {
+            if let Some(code) = process.exit_code() {
+                panic!("kafka ended with {code}:\n{}", process::tail(&log));
+            }
+            match answers(brokers.to_owned()).await {
+                Ok(0) => Err(format!("no broker; its log:\n{}", process::tail(&log))),
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("{error}; its log:\n{}", process::tail(&log))),
+            }
+        })
+        .await;
+    }
+
+    async fn end(&mut self, signal: Signal) {
+        let mut process = self.process.take().expect("the broker is running");
+        process.signal(signal);
+        process.ended("Apache Kafka", BROKER_WITHIN).await;
+    }
+
+    fn running(&self) -> &Process {
+        self.process.as_ref().expect("the broker is running")
+    }
+
+    /// A quick start counts here, not the speed of a long run.
+    fn java(&self, class: &str) -> Command {
+        let mut command = process::mortal("KILL", None, Path::new("java"));
+        command
+            .current_dir(&self.folder)
+            .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .arg("-Dlog4j2.configurationFile=file:log4j2.properties")
+            .arg(format!("-Djava.io.tmpdir={}", self.folder.display()))
+            .arg("-cp")
+            .arg(self.jars.join("*"))
+            .arg(class);
+        command
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        drop(self.process.take());
+        let _swept_later = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The folder of Apache Kafka's jars, which the script knows, and fetches where they are missing.
+async fn jars() -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka-jars");
+    let fetching = tokio::process::Command::new(script)
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(JARS_WITHIN, fetching)
+        .await
+        .expect("the jars arrive in time")
+        .expect("scripts/kafka-jars can be run");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "scripts/kafka-jars: {errors}");
+    let printed = String::from_utf8(output.stdout).expect("the script prints a path");
+    PathBuf::from(printed.trim_end())
+}
+
+/// How many brokers a cluster says it has.
+async fn answers(brokers: String) -> Result<usize, KafkaError> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    let metadata = spawn_blocking(move || {
+        let client: BaseConsumer = config.create()?;
+        let metadata = client.fetch_metadata(None, ANSWER_WITHIN)?;
+        Ok(metadata.brokers().len())
+    });
+    metadata.await.expect("asking for metadata does not panic")
+}
+
+/// How many partitions of a topic have a leader.
+async fn leaders(config: ClientConfig, topic: String) -> Result<usize, KafkaError> {
+    let metadata = spawn_blocking(move || {
+        let client: BaseConsumer = config.create()?;
+        let metadata = client.fetch_metadata(Some(&topic), ANSWER_WITHIN)?;
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+        Ok(partitions
+            .filter(|partition| partition.leader() >= 0)
+            .count())
+    });
+    metadata.await.expect("asking for metadata does not panic")
+}

@@ -1,0 +1,28 @@
+//! What the tests stand on: real servers, the built program, a receiver, and waiting.
+//!
+//! Invariants:
+//! - nothing started here outlives the test process, however that ends;
+//! - every wait has a deadline and says what it last saw;
+//! - only a private server can be stopped: a shared one is handed out by shared reference.
+
+mod eventually;
+mod kafka;
+mod postgres;
+mod process;
+mod receiver;
+mod relay;
+
+pub(crate) use eventually::eventually;
+pub(crate) use kafka::Kafka;
+pub(crate) use postgres::{Database, Postgres};
+pub(crate) use receiver::{Received, Receiver};
+pub(crate) use relay::RelayProcess;
+
+/// A variable of the environment, if it is set and not empty.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment names the servers to test against"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,241 @@
+//! A receiver: reads topics from their beginning and keeps every record it has seen.
+//!
+//! Owns a consumer on a thread of its own, without a group's assignments: it reads all partitions,
+//! duplicates and all. Knows nothing of what the records mean.
+//!
+//! Invariant: records of one partition are kept in the order of their offsets.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::task::spawn_blocking;
+
+use super::{Kafka, eventually};
+
+/// How long one question to a broker may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long the thread waits for a record before it looks whether it should end.
+const POLL: Duration = Duration::from_millis(50);
+/// How many of the last records a failed wait shows.
+const SHOWN: usize = 5;
+
+/// A record as a consumer sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) timestamp_ms: Option<i64>,
+}
+
+impl Received {
+    /// The text of a header; nothing if it is absent, null or not text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(held, _)| held == name)?;
+        str::from_utf8(value.as_deref()?).ok()
+    }
+
+    fn of(message: &BorrowedMessage<'_>) -> Self {
+        let headers = message.headers().into_iter().flat_map(|headers| {
+            headers
+                .iter()
+                .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+        });
+        Self {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: headers.collect(),
+            timestamp_ms: message.timestamp().to_millis(),
+        }
+    }
+}
+
+/// What the thread and the tests share.
+#[derive(Default)]
+struct Seen {
+    records: Mutex<Vec<Received>>,
+    trouble: Mutex<Option<KafkaError>>,
+    ends: AtomicBool,
+}
+
+impl Seen {
+    fn records(&self) -> MutexGuard<'_, Vec<Received>> {
+        self.records.lock().expect("no reader of records panics")
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<KafkaError>> {
+        self.trouble.lock().expect("no reader of troubles panics")
+    }
+}
+
+/// Reads some topics until it is dropped.
+pub(crate) struct Receiver {
+    seen: Arc<Seen>,
+    consumer: Arc<BaseConsumer>,
+    partitions: Vec<(String, i32)>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Receiver {
+    /// Begins to read all partitions of topics that exist, from the beginning. A broker that goes
+    /// away and comes back is waited for.
+    pub(crate) async fn start(kafka: &Kafka, topics: &[&str]) -> Self {
+        let mut config = kafka.client();
+        config
+            .set("group.id", Kafka::unique("receiver"))
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("reconnect.backoff.max.ms", "500");
+        let consumer: BaseConsumer = config.create().expect("the configuration is legal");
+        let consumer = Arc::new(consumer);
+        let partitions = partitions(&consumer, topics).await;
+        let mut assignment = TopicPartitionList::new();
+        for (topic, partition) in &partitions {
+            assignment
+                .add_partition_offset(topic, *partition, Offset::Beginning)
+                .expect("the beginning is a legal offset");
+        }
+        consumer
+            .assign(&assignment)
+            .expect("a list of partitions can be assigned");
+        let seen = Arc::new(Seen::default());
+        let thread = thread::spawn({
+            let (seen, consumer) = (Arc::clone(&seen), Arc::clone(&consumer));
+            move || read(&consumer, &seen)
+        });
+        Self {
+            seen,
+            consumer,
+            partitions,
+            thread: Some(thread),
+        }
+    }
+
+    /// Every record seen so far.
+    pub(crate) fn records(&self) -> Vec<Received> {
+        self.seen.records().clone()
+    }
+
+    /// Waits until at least so many records have been seen, and returns all.
+    pub(crate) async fn wait_for(&self, count: usize, within: Duration) -> Vec<Received> {
+        let what = format!("{count} records");
+        self.until(&what, within, |records| records.len() >= count)
+            .await
+    }
+
+    /// Waits until the records seen satisfy a condition, and returns all.
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        within: Duration,
+        condition: impl Fn(&[Received]) -> bool,
+    ) -> Vec<Received> {
+        eventually(what, within, async || {
+            let records = self.seen.records();
+            if condition(&records) {
+                return Ok(records.clone());
+            }
+            Err(self.shown(&records))
+        })
+        .await
+    }
+
+    /// Waits until everything that the topics hold now has been seen, and returns all. After it,
+    /// what was not seen is not there.
+    pub(crate) async fn read_to_end(&self, within: Duration) -> Vec<Received> {
+        let ends = self.ends().await;
+        self.until("the end of the topics", within, |records| {
+            let next: HashMap<(&str, i32), i64> = records
+                .iter()
+                .map(|record| ((record.topic.as_str(), record.partition), record.offset + 1))
+                .collect();
+            ends.iter().all(|((topic, partition), end)| {
+                *end <= next
+                    .get(&(topic.as_str(), *partition))
+                    .copied()
+                    .unwrap_or(0)
+            })
+        })
+        .await
+    }
+
+    /// The offset after the last record of each partition that holds any.
+    async fn ends(&self) -> Vec<((String, i32), i64)> {
+        let (consumer, partitions) = (Arc::clone(&self.consumer), self.partitions.clone());
+        spawn_blocking(move || {
+            let ends = partitions.into_iter().map(|(topic, partition)| {
+                let (low, high) = consumer
+                    .fetch_watermarks(&topic, partition, ANSWER_WITHIN)
+                    .expect("the broker answers");
+                ((topic, partition), if low < high { high } else { 0 })
+            });
+            ends.collect()
+        })
+        .await
+        .expect("asking for watermarks does not panic")
+    }
+
+    fn shown(&self, records: &[Received]) -> String {
+        let last = &records[records.len().saturating_sub(SHOWN)..];
+        let trouble = match &*self.seen.trouble() {
+            Some(error) => format!("; last error: {error}"),
+            None => String::new(),
+        };
+        format!("{} records, the last {last:#?}{trouble}", records.len())
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.seen.ends.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// Reads until told to end.
+fn read(consumer: &BaseConsumer, seen: &Seen) {
+    while !seen.ends.load(Ordering::Relaxed) {
+        match consumer.poll(POLL) {
+            Some(Ok(message)) => seen.records().push(Received::of(&message)),
+            Some(Err(error)) => *seen.trouble() = Some(error),
+            None => {}
+        }
+    }
+}
+
+/// All partitions of some topics.
+async fn partitions(consumer: &Arc<BaseConsumer>, topics: &[&str]) -> Vec<(String, i32)> {
+    let consumer = Arc::clone(consumer);
+    let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
+    spawn_blocking(move || {
+        let mut partitions = Vec::new();
+        for topic in topics {
+            let metadata = consumer
+                .fetch_metadata(Some(&topic), ANSWER_WITHIN)
+                .expect("the broker answers");
+            let held = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+            let before = partitions.len();
+            partitions.extend(held.map(|partition| (topic.clone(), partition.id())));
+            assert!(partitions.len() > before, "{topic} does not exist");
+        }
+        partitions
+    })
+    .await
+    .expect("asking for metadata does not panic")
+}
