@@ -1,0 +1,245 @@
+//! Flight: which row is handed over next, and what each report means.
+//!
+//! Owns the way of a row from its queue to its outcome. Knows no client and no statement; codes
+//! were classified before they come here.
+//!
+//! Invariants:
+//! - a report is the only way out of flight, and each flight has one;
+//! - a row is declared dead only after a failure of its own that no neighbour can have caused;
+//! - its aggregate goes on only when the death is written.
+
+use super::{Burial, HandOver, Row, Stage, Window};
+use crate::decide::backoff;
+use crate::event::{EventRef, Lane};
+use crate::outcome::{Class, Failure, Report};
+
+/// The first retry waits about this long, in milliseconds.
+const RETRY_MIN_MS: u64 = 50;
+/// A retry waits at most this long, in milliseconds: what was mended flows within seconds.
+const RETRY_MAX_MS: u64 = 2_000;
+/// A full producer is tried again after this long, in milliseconds.
+const BACK_PRESSURE_MS: u64 = 5;
+
+impl Window {
+    /// The next record to hand over, or `None` while nothing may fly.
+    pub fn next(&mut self, now_ms: u64) -> Option<HandOver<'_>> {
+        self.wake(now_ms);
+        let at = loop {
+            let queue_id = self.next_ready(now_ms)?;
+            self.queues[queue_id].listed_ms = None;
+            let head = self.queues[queue_id].head_due_ms();
+            let taken = if head.is_some_and(|due_ms| due_ms <= now_ms) {
+                self.queues[queue_id].take_head()
+            } else {
+                None
+            };
+            let flown = taken.and_then(|row| self.launch(row));
+            self.list(queue_id, now_ms);
+            if flown.is_some() {
+                break flown?;
+            }
+        };
+        let open = self.open.get(&at)?;
+        let Stage::Flying(row) = &open.stage else {
+            return None;
+        };
+        Some(HandOver {
+            at,
+            lane: self.queues[open.queue].lane,
+            record: row.content.as_ref().ok()?,
+            alone: row.alone,
+        })
+    }
+
+    /// When the next waiting row is due, in boot milliseconds.
+    pub fn due_ms(&self) -> Option<u64> {
+        let retry = self.waiting.first().map(|&(due_ms, _)| due_ms);
+        let refill = self.refills.first().map(|&(due_ms, _)| due_ms);
+        retry.into_iter().chain(refill).min()
+    }
+
+    /// Takes in the report of a record that was handed over; any other is ignored.
+    pub fn report(&mut self, at: EventRef, report: Report, now_ms: u64) {
+        let Some(open) = self.open.get_mut(&at) else {
+            return;
+        };
+        let Stage::Flying(row) = std::mem::replace(&mut open.stage, Stage::Confirmed) else {
+            debug_assert!(false, "only a flight is reported");
+            return;
+        };
+        let queue_id = open.queue;
+        let queue = &mut self.queues[queue_id];
+        self.room.note(&queue.topic, report.is_err());
+        match report {
+            Ok(receipt) => {
+                queue.land();
+                self.marks.confirm(at, queue.lane.0, receipt);
+                self.list(queue_id, now_ms);
+            }
+            Err(failure) => self.take_back(queue_id, *row, failure, now_ms),
+        }
+    }
+
+    /// Rows to declare dead now; each is offered once.
+    pub fn take_burials(&mut self) -> Vec<Burial> {
+        std::mem::take(&mut self.burials)
+    }
+
+    /// The row is dead in the outbox, or not ours to bury any more.
+    pub fn buried(&mut self, at: EventRef, now_ms: u64) {
+        let Some(open) = self.open.get(&at) else {
+            return;
+        };
+        let queue_id = open.queue;
+        self.queues[queue_id].buried();
+        self.list(queue_id, now_ms);
+        self.close(at, now_ms);
+    }
+
+    /// The burial could not be written: it is offered again.
+    pub fn bury_again(&mut self, burial: Burial) {
+        self.burials.push(burial);
+    }
+
+    /// Starts a batch of marks: at most `max` rows in `seq` order, none while one is under way.
+    pub fn take_marks(&mut self, marker: usize, max: usize) -> Option<&[EventRef]> {
+        self.marks.take(marker, max)
+    }
+
+    /// How many confirmed rows wait for a marker.
+    pub fn unmarked(&self, marker: usize) -> usize {
+        self.marks.waiting(marker)
+    }
+
+    /// A marker's batch committed: its rows leave the window.
+    pub fn marked(&mut self, marker: usize, now_ms: u64) {
+        let (ticket, session) = (self.reader.ticket, self.reader.session);
+        for at in self.marks.commit(marker, ticket, session) {
+            self.close(at, now_ms);
+        }
+    }
+
+    /// A marker's batch failed, or may have: it is offered again.
+    pub fn mark_failed(&mut self, marker: usize) {
+        self.marks.fail(marker);
+    }
+
+    /// How many marks have committed; what a synchronous commit that begins now makes durable.
+    pub fn marks_committed(&self) -> u64 {
+        self.marks.committed()
+    }
+
+    /// A synchronous commit returned that began when so many marks had committed.
+    pub fn synced(&mut self, marks_committed: u64) {
+        self.marks.synced(marks_committed);
+    }
+
+    /// Moves queues whose head has become due to their lanes.
+    fn wake(&mut self, now_ms: u64) {
+        while let Some(&(due_ms, queue_id)) = self.waiting.first() {
+            if due_ms > now_ms {
+                break;
+            }
+            self.waiting.pop_first();
+            self.queues[queue_id].listed_ms = None;
+            self.list(queue_id, now_ms);
+        }
+    }
+
+    /// The next ready queue of the next lane in turn that may fly.
+    fn next_ready(&mut self, now_ms: u64) -> Option<usize> {
+        while let Some(lane) = self.turns.pop_front() {
+            let Some(book) = self.lanes.get_mut(&lane) else {
+                continue;
+            };
+            book.end_turn();
+            if !book.may_fly(now_ms) {
+                continue;
+            }
+            let queue_id = book.ready.pop_front();
+            if book.take_turn(now_ms) {
+                self.turns.push_back(lane);
+            }
+            if queue_id.is_some() {
+                return queue_id;
+            }
+        }
+        None
+    }
+
+    /// Puts a row in flight, or has it buried if it can have no record.
+    fn launch(&mut self, row: Row) -> Option<EventRef> {
+        let at = row.at;
+        let lane = self.lane_of(at)?;
+        if let Some(book) = self.lanes.get_mut(&lane) {
+            book.start_one();
+        }
+        if let Err(failure) = &row.content {
+            let failure = failure.clone();
+            self.bury(at, lane, failure, row.failures);
+            return None;
+        }
+        self.open.get_mut(&at)?.stage = Stage::Flying(Box::new(row));
+        Some(at)
+    }
+
+    /// A flight failed: its row waits for its next try, is tried alone, is buried, or is given up
+    /// with its lane.
+    fn take_back(&mut self, queue_id: usize, mut row: Row, failure: Failure, now_ms: u64) {
+        let (at, lane) = (row.at, self.queues[queue_id].lane);
+        if self.lanes.get(&lane).is_none_or(super::LaneBook::is_lost) {
+            self.queues[queue_id].land();
+            self.close(at, now_ms);
+            return;
+        }
+        if failure.class == Class::Record && row.alone {
+            self.queues[queue_id].bury();
+            self.bury(at, lane, failure, row.failures + 1);
+            return;
+        }
+        row.due_ms = now_ms
+            + match failure.class {
+                Class::Record => 0,
+                Class::BackPressure => BACK_PRESSURE_MS,
+                Class::Topic | Class::Cluster | Class::Transient | Class::ProducerDead => {
+                    backoff::delay_ms(
+                        row.failures,
+                        at.id.as_u64_pair().1,
+                        RETRY_MIN_MS,
+                        RETRY_MAX_MS,
+                    )
+                }
+            };
+        row.alone |= failure.class == Class::Record;
+        row.failures += u32::from(failure.class != Class::BackPressure);
+        if let Some(open) = self.open.get_mut(&at) {
+            open.stage = Stage::Parked;
+        }
+        if let Some(book) = self.lanes.get_mut(&lane) {
+            book.settle_one();
+        }
+        self.queues[queue_id].fail(row);
+        self.list(queue_id, now_ms);
+    }
+
+    fn bury(&mut self, at: EventRef, lane: Lane, failure: Failure, attempts: u32) {
+        let Some(epoch) = self.lanes.get(&lane).map(|book| book.epoch) else {
+            return;
+        };
+        if let Some(open) = self.open.get_mut(&at) {
+            open.stage = Stage::Burying;
+        }
+        self.burials.push(Burial {
+            at,
+            lane,
+            epoch,
+            failure,
+            attempts,
+        });
+    }
+
+    fn lane_of(&self, at: EventRef) -> Option<Lane> {
+        let open = self.open.get(&at)?;
+        Some(self.queues[open.queue].lane)
+    }
+}

@@ -1,0 +1,265 @@
+//! The lanes of the window: which are held, until when their rows may fly, and how they leave.
+//!
+//! Owns the life of a lane: held, draining, leaving, lost. Knows no lease table.
+//!
+//! Invariants:
+//! - nothing of a lane flies past the moment that its lease allows, nor once it drains;
+//! - a lane is offered for release only when nothing of it is unreported or unmarked;
+//! - a lost lane is taken again only once nothing of it is unreported or unmarked.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+
+use super::Window;
+use crate::decide::reading::Cursor;
+use crate::event::{Epoch, Lane};
+
+/// Where a lane stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Held,
+    /// Given back as soon as nothing of it is unreported or unmarked.
+    Draining,
+    /// Its release is under way.
+    Leaving,
+    /// The lease is gone; what flew may still be reported and marked.
+    Lost,
+}
+
+/// What is known of one lane.
+#[derive(Debug)]
+pub(super) struct LaneBook {
+    pub(super) epoch: Epoch,
+    phase: Phase,
+    /// Nothing is handed over from this boot time on, in milliseconds.
+    fly_until_ms: u64,
+    /// Rows handed over, confirmed or being buried.
+    busy: usize,
+    /// Has its place among the turns.
+    in_turn: bool,
+    pub(super) cursor: Cursor,
+    /// The last page was cut short: there is more to read.
+    pub(super) more: bool,
+    /// When it was last read from the start, in boot milliseconds.
+    pub(super) swept_ms: u64,
+    /// Numbers read in this session and not yet forgotten.
+    pub(super) known: BTreeSet<i64>,
+    /// Those of them that came late on purpose (`available_at`).
+    pub(super) delayed: BTreeSet<i64>,
+    /// Keys of which rows were skipped.
+    pub(super) spilled: HashSet<usize>,
+    /// Queues whose head may fly.
+    pub(super) ready: VecDeque<usize>,
+}
+
+impl LaneBook {
+    fn new(epoch: Epoch, fly_until_ms: u64, now_ms: u64) -> Self {
+        Self {
+            epoch,
+            phase: Phase::Held,
+            fly_until_ms,
+            busy: 0,
+            in_turn: false,
+            cursor: Cursor::default(),
+            more: false,
+            swept_ms: now_ms,
+            known: BTreeSet::new(),
+            delayed: BTreeSet::new(),
+            spilled: HashSet::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Rows that Kafka has or may have, or whose death is being written.
+    pub(super) fn busy(&self) -> usize {
+        self.busy
+    }
+
+    pub(super) fn start_one(&mut self) {
+        self.busy += 1;
+    }
+
+    pub(super) fn settle_one(&mut self) {
+        self.busy -= 1;
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.phase == Phase::Held
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.phase == Phase::Lost
+    }
+
+    /// Lost, with nothing left to report or mark.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_lost() && self.busy == 0
+    }
+
+    pub(super) fn may_fly(&self, now_ms: u64) -> bool {
+        self.is_held() && now_ms < self.fly_until_ms
+    }
+
+    /// Whether it must now be put among the turns.
+    pub(super) fn take_turn(&mut self, now_ms: u64) -> bool {
+        let takes = !self.in_turn && !self.ready.is_empty() && self.may_fly(now_ms);
+        self.in_turn |= takes;
+        takes
+    }
+
+    /// It left the turns.
+    pub(super) fn end_turn(&mut self) {
+        self.in_turn = false;
+    }
+
+    /// A row left the window.
+    pub(super) fn forget(&mut self, seq: i64) {
+        self.known.remove(&seq);
+        self.delayed.remove(&seq);
+    }
+
+    /// Forgets how far it was read: a new session may see other rows.
+    pub(super) fn void(&mut self) {
+        self.cursor = Cursor::default();
+        self.known.clear();
+        self.delayed.clear();
+    }
+}
+
+impl Window {
+    /// A lane was claimed. Its rows may fly until `fly_until_ms`; it is read from the start.
+    ///
+    /// Lanes named by [`Window::lingering`] must not be claimed.
+    pub fn acquire(&mut self, lane: Lane, epoch: Epoch, fly_until_ms: u64, now_ms: u64) {
+        debug_assert!(!self.lanes.contains_key(&lane), "a lane is claimed once");
+        self.lanes
+            .insert(lane, LaneBook::new(epoch, fly_until_ms, now_ms));
+    }
+
+    /// The lease of a lane was renewed.
+    pub fn renew(&mut self, lane: Lane, epoch: Epoch, fly_until_ms: u64, now_ms: u64) {
+        let Some(book) = self.lanes.get_mut(&lane) else {
+            return;
+        };
+        if book.epoch == epoch && !book.is_lost() {
+            book.fly_until_ms = fly_until_ms;
+            if book.take_turn(now_ms) {
+                self.turns.push_back(lane);
+            }
+        }
+    }
+
+    /// The lease of a lane is gone: nothing more of it flies, and what waits is given up.
+    pub fn lose(&mut self, lane: Lane, now_ms: u64) {
+        if let Some(book) = self.lanes.get_mut(&lane) {
+            book.phase = Phase::Lost;
+            self.give_up_parked(lane, now_ms);
+        }
+    }
+
+    /// Stops handing over a lane's rows; it is offered for release once it is still.
+    pub fn drain(&mut self, lane: Lane) {
+        if let Some(book) = self.lanes.get_mut(&lane)
+            && book.is_held()
+        {
+            book.phase = Phase::Draining;
+        }
+    }
+
+    /// Stops handing over anything.
+    pub fn drain_all(&mut self) {
+        let lanes: Vec<Lane> = self.lanes.keys().copied().collect();
+        for lane in lanes {
+            self.drain(lane);
+        }
+    }
+
+    /// Drained lanes of which nothing is unreported or unmarked; each is offered once.
+    pub fn take_drained(&mut self) -> Vec<(Lane, Epoch)> {
+        let mut drained = Vec::new();
+        for (&lane, book) in &mut self.lanes {
+            if book.phase == Phase::Draining && book.busy == 0 {
+                book.phase = Phase::Leaving;
+                drained.push((lane, book.epoch));
+            }
+        }
+        drained
+    }
+
+    /// A drained lane was released, or is left to expire.
+    pub fn released(&mut self, lane: Lane, now_ms: u64) {
+        self.lose(lane, now_ms);
+    }
+
+    /// Lanes that are held, the draining ones included.
+    pub fn held(&self) -> Vec<Lane> {
+        self.lanes
+            .iter()
+            .filter(|(_, book)| !book.is_lost())
+            .map(|(&lane, _)| lane)
+            .collect()
+    }
+
+    /// Lost lanes of which something may still be reported or marked.
+    pub fn lingering(&self) -> Vec<Lane> {
+        self.lanes
+            .iter()
+            .filter(|(_, book)| book.is_lost())
+            .map(|(&lane, _)| lane)
+            .collect()
+    }
+
+    /// Nothing is unreported, unmarked or unburied.
+    pub fn is_still(&self) -> bool {
+        self.lanes.values().all(|book| book.busy == 0)
+    }
+
+    /// Drops what a lane has parked, and the lane itself once nothing of it flies.
+    fn give_up_parked(&mut self, lane: Lane, now_ms: u64) {
+        let queues: Vec<usize> = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| queue.lane == lane)
+            .map(|(id, _)| id)
+            .collect();
+        self.waiting
+            .retain(|(_, queue)| self.queues.get(*queue).is_some_and(|q| q.lane != lane));
+        if let Some(book) = self.lanes.get_mut(&lane) {
+            book.ready.clear();
+        }
+        for key_id in self.spilled_keys(lane) {
+            self.end_spill(key_id);
+        }
+        let mut parked = Vec::new();
+        for &queue in &queues {
+            self.queues[queue].listed_ms = None;
+            parked.extend(self.queues[queue].drop_parked());
+        }
+        for row in parked {
+            self.close(row.at, now_ms);
+        }
+        self.drop_empty_keys(lane, now_ms);
+        if self.lanes.get(&lane).is_some_and(LaneBook::is_gone) {
+            self.lanes.remove(&lane);
+        }
+    }
+
+    pub(super) fn spilled_keys(&self, lane: Lane) -> Vec<usize> {
+        self.lanes
+            .get(&lane)
+            .map(|book| book.spilled.iter().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// A key whose rows were all skipped holds nothing and has no spill any more.
+    fn drop_empty_keys(&mut self, lane: Lane, now_ms: u64) {
+        let empty: Vec<usize> = self
+            .keys
+            .iter()
+            .filter(|(_, key)| key.lane == lane && key.rows == 0)
+            .map(|(id, _)| id)
+            .collect();
+        for key_id in empty {
+            self.tend_key(key_id, now_ms);
+        }
+    }
+}

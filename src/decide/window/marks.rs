@@ -1,0 +1,147 @@
+//! What Kafka confirmed and the outbox does not show yet.
+//!
+//! Owns confirmed rows until their mark commits, and their names until that commit is durable.
+//! Knows neither keys nor room.
+//!
+//! Marks commit asynchronously, so a crash of the database may take the last ones back. A row is
+//! therefore remembered until a synchronous commit that began after its mark has returned: if it
+//! shows up unpublished in a new session before that, it is marked again and not sent again.
+//!
+//! Invariant: a name enters only with a receipt.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::event::EventRef;
+use crate::outcome::Receipt;
+
+/// When a mark committed, as far as readers must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Marked {
+    /// Statements begun up to this ticket may not see the mark.
+    pub(super) ticket: u64,
+    /// The reader's session in which the mark committed.
+    pub(super) session: u64,
+    /// The how-manieth mark it is.
+    ordinal: u64,
+}
+
+/// Confirmed rows on their way to their marks, one lot for each marking session.
+#[derive(Debug)]
+pub(super) struct Marks {
+    lots: Vec<Lot>,
+    remembered: HashMap<EventRef, Marked>,
+    /// The remembered rows in the order in which their marks committed.
+    by_age: VecDeque<(u64, EventRef)>,
+    committed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Lot {
+    confirmed: Vec<EventRef>,
+    marking: Vec<EventRef>,
+}
+
+impl Marks {
+    pub(super) fn new(markers: usize) -> Self {
+        Self {
+            lots: (0..markers.max(1)).map(|_| Lot::default()).collect(),
+            remembered: HashMap::new(),
+            by_age: VecDeque::new(),
+            committed: 0,
+        }
+    }
+
+    /// The lot that serves a lane: all marks of one key go through one session, in order.
+    fn lot(&mut self, lane: i16) -> &mut Lot {
+        let index = usize::from(lane.unsigned_abs()) % self.lots.len();
+        &mut self.lots[index]
+    }
+
+    /// Takes in a confirmed row; the receipt is the proof without which nothing is marked.
+    pub(super) fn confirm(&mut self, at: EventRef, lane: i16, _proof: Receipt) {
+        self.lot(lane).confirmed.push(at);
+    }
+
+    /// Takes in a row whose mark a crash took back.
+    pub(super) fn confirm_again(&mut self, at: EventRef, lane: i16) {
+        self.remembered.remove(&at);
+        self.lot(lane).confirmed.push(at);
+    }
+
+    /// Starts a batch: at most `max` rows in `seq` order, none while the last is under way.
+    pub(super) fn take(&mut self, marker: usize, max: usize) -> Option<&[EventRef]> {
+        let lot = &mut self.lots[marker];
+        if lot.confirmed.is_empty() || !lot.marking.is_empty() {
+            return None;
+        }
+        lot.confirmed.sort_unstable();
+        let rest = lot.confirmed.split_off(lot.confirmed.len().min(max));
+        lot.marking = std::mem::replace(&mut lot.confirmed, rest);
+        Some(&lot.marking)
+    }
+
+    /// How many rows wait for their mark to begin.
+    pub(super) fn waiting(&self, marker: usize) -> usize {
+        self.lots[marker].confirmed.len()
+    }
+
+    /// The batch under way committed, in the reader's `session` after it had begun `ticket`.
+    pub(super) fn commit(&mut self, marker: usize, ticket: u64, session: u64) -> Vec<EventRef> {
+        let batch = std::mem::take(&mut self.lots[marker].marking);
+        for &at in &batch {
+            self.committed += 1;
+            let ordinal = self.committed;
+            let note = Marked {
+                ticket,
+                session,
+                ordinal,
+            };
+            self.remembered.insert(at, note);
+            self.by_age.push_back((ordinal, at));
+        }
+        batch
+    }
+
+    /// The batch under way failed, or may have: it is tried again.
+    pub(super) fn fail(&mut self, marker: usize) {
+        let lot = &mut self.lots[marker];
+        lot.confirmed.append(&mut lot.marking);
+    }
+
+    /// How many marks have committed in all.
+    pub(super) fn committed(&self) -> u64 {
+        self.committed
+    }
+
+    /// A synchronous commit returned that began when `committed` marks had committed.
+    pub(super) fn synced(&mut self, committed: u64) {
+        while let Some(&(ordinal, at)) = self.by_age.front() {
+            if ordinal > committed {
+                break;
+            }
+            self.by_age.pop_front();
+            if self
+                .remembered
+                .get(&at)
+                .is_some_and(|m| m.ordinal == ordinal)
+            {
+                self.remembered.remove(&at);
+            }
+        }
+    }
+
+    /// How many names are remembered.
+    pub(super) fn remembered(&self) -> usize {
+        self.by_age.len()
+    }
+
+    /// When a remembered row was marked.
+    pub(super) fn recall(&self, at: EventRef) -> Option<Marked> {
+        self.remembered.get(&at).copied()
+    }
+
+    /// Forgets a row that is to be sent anew.
+    pub(super) fn forget(&mut self, at: EventRef) {
+        self.remembered.remove(&at);
+    }
+}

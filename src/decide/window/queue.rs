@@ -1,0 +1,124 @@
+//! The rows of one aggregate on their way to one topic, in the order in which they may fly.
+//!
+//! Owns which of them may fly next. Knows neither room nor lanes nor time.
+//!
+//! Invariants:
+//! - parked rows stand in `seq` order, and a row that failed stands before all that follow it;
+//! - in strict order at most one row is unconfirmed; in pipelined order nothing is handed over
+//!   between a failure and the last outstanding report;
+//! - a row that is tried alone, or is about to be declared dead, has no flying neighbour;
+//! - where order is none, none of this holds, and rows do not wait for each other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::decide::order::Order;
+use crate::event::{EventRef, Lane};
+use crate::outcome::Failure;
+use crate::record::Record;
+
+/// One row that is held.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) at: EventRef,
+    /// The record, or why there can be none.
+    pub(super) content: Result<Record, Failure>,
+    /// Failures so far that count towards the back-off.
+    pub(super) failures: u32,
+    /// Must fly alone: its last failure may have been a neighbour's fault.
+    pub(super) alone: bool,
+    /// Not to fly before this boot time, in milliseconds.
+    pub(super) due_ms: u64,
+}
+
+/// The rows of one aggregate to one topic.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) lane: Lane,
+    pub(super) key: usize,
+    pub(super) topic: Arc<str>,
+    /// Since when it is listed: 0 in its lane's ready list, otherwise when its wait ends.
+    pub(super) listed_ms: Option<u64>,
+    order: Order,
+    parked: VecDeque<Row>,
+    flying: usize,
+    /// Nothing flies until all that fly have reported.
+    holding: bool,
+    burying: bool,
+}
+
+impl Queue {
+    pub(super) fn new(lane: Lane, key: usize, topic: Arc<str>, order: Order) -> Self {
+        Self {
+            lane,
+            key,
+            topic,
+            listed_ms: None,
+            order,
+            parked: VecDeque::new(),
+            flying: 0,
+            holding: false,
+            burying: false,
+        }
+    }
+
+    /// Parks a row at its place: by `seq`, or by when it is due where rows do not wait for each
+    /// other.
+    pub(super) fn park(&mut self, row: Row) {
+        let unordered = self.order == Order::None;
+        let rank = |row: &Row| (if unordered { row.due_ms } else { 0 }, row.at.seq);
+        let place = self
+            .parked
+            .partition_point(|parked| rank(parked) < rank(&row));
+        self.parked.insert(place, row);
+    }
+
+    /// When the head may fly (boot milliseconds), or `None` if something else must happen first.
+    pub(super) fn head_due_ms(&self) -> Option<u64> {
+        let head = self.parked.front()?;
+        let solitary = self.order == Order::Strict || head.alone || head.content.is_err();
+        let clear = !self.burying && !self.holding && (self.flying == 0 || !solitary);
+        (clear || self.order == Order::None).then_some(head.due_ms)
+    }
+
+    /// Takes the head, which `head_due_ms` allowed to fly.
+    pub(super) fn take_head(&mut self) -> Option<Row> {
+        let row = self.parked.pop_front()?;
+        if row.content.is_err() {
+            self.burying = true;
+        } else {
+            self.flying += 1;
+            self.holding |= row.alone;
+        }
+        Some(row)
+    }
+
+    /// A flying row was confirmed.
+    pub(super) fn land(&mut self) {
+        self.flying -= 1;
+        self.holding &= self.flying > 0;
+    }
+
+    /// A flying row failed and waits for its next try.
+    pub(super) fn fail(&mut self, row: Row) {
+        self.park(row);
+        self.flying -= 1;
+        self.holding = self.flying > 0;
+    }
+
+    /// A flying row is to be declared dead.
+    pub(super) fn bury(&mut self) {
+        self.land();
+        self.burying = true;
+    }
+
+    /// The dead row is written, or is no longer ours to write.
+    pub(super) fn buried(&mut self) {
+        self.burying = false;
+    }
+
+    /// Forgets every parked row; what flies still reports.
+    pub(super) fn drop_parked(&mut self) -> VecDeque<Row> {
+        std::mem::take(&mut self.parked)
+    }
+}

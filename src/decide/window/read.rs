@@ -1,0 +1,375 @@
+//! Reading: what to ask the outbox next.
+//!
+//! Owns the asks, one at a time. Knows no SQL, and not what a page is worth (see `admit`).
+//!
+//! Why no row is missed and none overtakes: a lane's cursor moves by the rules of
+//! [`crate::decide::reading`] alone, so every statement shows again all that is not settled, and
+//! skips only what the window holds. A row that is refused for its key's share turns the key into
+//! a *spilled* one: none of its later rows is taken until the skipped ones were read again, from
+//! a cursor of the key's own that starts where the lane's stood. When many keys of a lane have
+//! spilled, the lane's own cursor goes back instead.
+//!
+//! Invariants:
+//! - what one statement skips, it skips because it was held when the statement began;
+//! - a new session begins with nothing learned.
+
+use super::Window;
+use super::lanes::LaneBook;
+use crate::decide::reading::{Horizon, PageEnd, Sighting};
+use crate::event::{Epoch, EventRef, Lane, OrderingKey};
+use crate::outcome::Failure;
+use crate::record::Record;
+
+/// A lane is read from its start this often, in milliseconds: it finds what was put back by hand.
+const SWEEP_MS: u64 = 60_000;
+/// Writers are looked at this often while rows above the horizon keep coming, in milliseconds.
+const SIGHT_MS: u64 = 25;
+/// Rows for later are looked for this often, in milliseconds.
+const DELAYED_MS: u64 = 200;
+/// More spilled keys than this in a lane, and the lane is read again as a whole.
+const REFILLS_PER_LANE: usize = 8;
+
+/// One row of a page.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The event's name.
+    pub at: EventRef,
+    /// Its aggregate.
+    pub key: OrderingKey,
+    /// How long a retry written in the row still waits, in milliseconds.
+    pub wait_ms: u64,
+    /// The record, or why there can be none.
+    pub content: Result<Record, Failure>,
+}
+
+/// One range of the outbox to read: a lane, under the epoch in which it is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The lane.
+    pub lane: Lane,
+    /// The epoch that must still stand when the statement runs.
+    pub epoch: Epoch,
+    /// Only rows with a higher number.
+    pub above: i64,
+    /// At most this many rows.
+    pub rows_max: usize,
+}
+
+/// Which rows of the ranges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// All rows without an `available_at`, except those of the spilled keys.
+    Lanes {
+        /// Keys that are read on their own.
+        spilled: Vec<OrderingKey>,
+    },
+    /// The rows of one key without an `available_at`.
+    Key(OrderingKey),
+    /// Rows with an `available_at` that has come.
+    Delayed,
+}
+
+/// A page to read, in one statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// Which rows.
+    pub what: What,
+    /// Of which lanes, above which number, how many.
+    pub ranges: Vec<Range>,
+    /// Numbers to leave out: they are held.
+    pub skip: Vec<i64>,
+    /// The page ends before its rows pass this many bytes, but never before its first row.
+    pub bytes_max: usize,
+}
+
+/// What to ask the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Who is writing, and the last number drawn before that look.
+    Sight,
+    /// A page of rows.
+    Page(Read),
+}
+
+/// What a statement showed of one range.
+#[derive(Debug)]
+pub struct PageRange {
+    /// The lane.
+    pub lane: Lane,
+    /// The epoch under which it was read.
+    pub epoch: Epoch,
+    /// Its rows by rising `seq`.
+    pub rows: Vec<Candidate>,
+    /// How they ended.
+    pub end: PageEnd,
+}
+
+/// What a statement showed of the ranges whose leases still held.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The ranges that it could read.
+    pub ranges: Vec<PageRange>,
+}
+
+impl Page {
+    /// How many rows it brought.
+    pub fn rows(&self) -> usize {
+        self.ranges.iter().map(|range| range.rows.len()).sum()
+    }
+}
+
+/// The one statement under way and what the reader's session has learned.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    horizon: Horizon,
+    /// Counts sessions: a new one may show another past.
+    pub(super) session: u64,
+    /// Counts statements begun.
+    pub(super) ticket: u64,
+    pub(super) under_way: Option<UnderWay>,
+    pub(super) highest_seen: i64,
+    sight_due_ms: u64,
+    delayed_due_ms: u64,
+    /// The lane of a row larger than the window, which waits for it to be empty.
+    pub(super) giant: Option<Lane>,
+}
+
+/// The ask under way.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    /// The horizon that stood when it began.
+    pub(super) horizon: i64,
+    /// What it reads; `None` is a look at the writers.
+    pub(super) what: Option<What>,
+}
+
+impl Reader {
+    /// Whether to look at the writers now: something was seen that is not settled.
+    fn wants_sight(&mut self, now_ms: u64) -> bool {
+        let settled = self.horizon.settled();
+        let due = (settled == 0 || self.highest_seen > settled) && now_ms >= self.sight_due_ms;
+        if due {
+            self.sight_due_ms = now_ms + SIGHT_MS;
+        }
+        due
+    }
+
+    /// Whether to look for rows with an `available_at` now.
+    fn wants_delayed(&mut self, now_ms: u64) -> bool {
+        let due = now_ms >= self.delayed_due_ms;
+        if due {
+            self.delayed_due_ms = now_ms + DELAYED_MS;
+        }
+        due
+    }
+}
+
+impl Window {
+    /// What to ask next, or nothing: an ask is under way, the window is full, or nothing is due.
+    /// `lanes_due` says that the pace allows a poll of the lanes; at most `page_rows` come back.
+    pub fn next_ask(&mut self, lanes_due: bool, page_rows: usize, now_ms: u64) -> Option<Ask> {
+        if self.reader.under_way.is_some() || !self.lanes.values().any(LaneBook::is_held) {
+            return None;
+        }
+        let ask = if self.reader.wants_sight(now_ms) {
+            Ask::Sight
+        } else {
+            Ask::Page(self.next_read(lanes_due, page_rows, now_ms)?)
+        };
+        self.reader.ticket += 1;
+        self.reader.under_way = Some(UnderWay {
+            horizon: self.reader.horizon.settled(),
+            what: match &ask {
+                Ask::Sight => None,
+                Ask::Page(read) => Some(read.what.clone()),
+            },
+        });
+        Some(ask)
+    }
+
+    /// Whether lanes should be asked again at once, whatever the pace: the last page was cut.
+    pub fn has_more(&self) -> bool {
+        self.lanes.values().any(|book| book.more && book.is_held())
+    }
+
+    /// Takes in a look at the writers.
+    pub fn sighted(&mut self, sighting: Sighting) {
+        self.reader.under_way = None;
+        self.reader.horizon.sight(sighting);
+    }
+
+    /// The reader's session is gone: nothing learned in it holds any more.
+    pub fn void_reading(&mut self, now_ms: u64) {
+        self.reader = Reader {
+            session: self.reader.session + 1,
+            ticket: self.reader.ticket,
+            ..Reader::default()
+        };
+        let lanes: Vec<Lane> = self.lanes.keys().copied().collect();
+        for lane in lanes {
+            self.rewind(lane, now_ms);
+            if let Some(book) = self.lanes.get_mut(&lane) {
+                book.void();
+            }
+        }
+    }
+
+    fn next_read(&mut self, lanes_due: bool, page_rows: usize, now_ms: u64) -> Option<Read> {
+        if let Some(lane) = self.reader.giant {
+            return self.giant_read(lane);
+        }
+        let rows_max = self.room.free_rows().min(page_rows);
+        if rows_max < self.room.limit_rows().min(page_rows).div_ceil(8)
+            || self.room.free_bytes() == 0
+        {
+            return None;
+        }
+        if let Some(read) = self.refill_read(rows_max, now_ms) {
+            return Some(read);
+        }
+        if self.reader.wants_delayed(now_ms) {
+            return Some(self.delayed_read(rows_max));
+        }
+        (lanes_due || self.has_more()).then(|| self.lanes_read(rows_max, now_ms))
+    }
+
+    /// A poll of every held lane. Lanes known to have more share half of the page; the other half
+    /// is shared by all.
+    fn lanes_read(&mut self, rows_max: usize, now_ms: u64) -> Read {
+        self.sweep_one(now_ms);
+        let held = || self.lanes.iter().filter(|(_, book)| book.is_held());
+        let count = held().count();
+        let with_more = held().filter(|(_, book)| book.more).count();
+        let part = if with_more == 0 { 1 } else { 2 };
+        let base = rows_max / (part * count);
+        let extra = (rows_max / 2).checked_div(with_more).unwrap_or(0);
+        let mut skip = Vec::new();
+        let mut spilled = Vec::new();
+        let mut ranges = Vec::with_capacity(count);
+        for (&lane, book) in held() {
+            let above = book.cursor.position();
+            let rows_max = if book.more { base + extra } else { base };
+            ranges.push(Range {
+                lane,
+                epoch: book.epoch,
+                above,
+                rows_max: rows_max.max(1),
+            });
+            skip.extend(book.known.range(above + 1..));
+            spilled.extend(
+                book.spilled
+                    .iter()
+                    .map(|&id| OrderingKey::clone(&self.keys[id].name)),
+            );
+        }
+        Read {
+            what: What::Lanes { spilled },
+            ranges,
+            skip,
+            bytes_max: self.room.free_bytes(),
+        }
+    }
+
+    /// The skipped rows of one key, or nothing if no key has room; a lane with many such keys is
+    /// rewound instead.
+    fn refill_read(&mut self, rows_max: usize, now_ms: u64) -> Option<Read> {
+        let &(due_ms, key_id) = self.refills.first()?;
+        if due_ms > now_ms {
+            return None;
+        }
+        self.refills.remove(&(due_ms, key_id));
+        let key = &mut self.keys[key_id];
+        key.refill_ms = None;
+        let (lane, rows) = (key.lane, key.rows);
+        let above = key.spill?.position();
+        let book = self.lanes.get(&lane)?;
+        if book.spilled.len() > REFILLS_PER_LANE {
+            self.rewind(lane, now_ms);
+            return None;
+        }
+        let room = self.room.key_rows_max().saturating_sub(rows).max(1);
+        let range = Range {
+            lane,
+            epoch: book.epoch,
+            above,
+            rows_max: room.min(rows_max),
+        };
+        Some(Read {
+            what: What::Key(OrderingKey::clone(&self.keys[key_id].name)),
+            skip: book.known.range(above + 1..).copied().collect(),
+            ranges: vec![range],
+            bytes_max: self.room.free_bytes(),
+        })
+    }
+
+    fn delayed_read(&self, rows_max: usize) -> Read {
+        let held = || self.lanes.iter().filter(|(_, book)| book.is_held());
+        let ranges: Vec<Range> = held()
+            .map(|(&lane, book)| Range {
+                lane,
+                epoch: book.epoch,
+                above: 0,
+                rows_max: (rows_max / held().count()).max(1),
+            })
+            .collect();
+        Read {
+            what: What::Delayed,
+            ranges,
+            skip: held()
+                .flat_map(|(_, book)| &book.delayed)
+                .copied()
+                .collect(),
+            bytes_max: self.room.free_bytes(),
+        }
+    }
+
+    /// The one row that needs the whole window, once it is empty.
+    fn giant_read(&mut self, lane: Lane) -> Option<Read> {
+        let Some(book) = self.lanes.get(&lane).filter(|book| book.is_held()) else {
+            self.reader.giant = None;
+            return None;
+        };
+        if self.room.rows() > 0 {
+            return None;
+        }
+        self.reader.giant = None;
+        let spilled = book
+            .spilled
+            .iter()
+            .map(|&id| OrderingKey::clone(&self.keys[id].name));
+        Some(Read {
+            what: What::Lanes {
+                spilled: spilled.collect(),
+            },
+            ranges: vec![Range {
+                lane,
+                epoch: book.epoch,
+                above: book.cursor.position(),
+                rows_max: 1,
+            }],
+            skip: Vec::new(),
+            bytes_max: self.room.free_bytes(),
+        })
+    }
+
+    /// Sends one lane back to its start if its last sweep is long ago.
+    fn sweep_one(&mut self, now_ms: u64) {
+        let due = |book: &LaneBook| book.is_held() && now_ms >= book.swept_ms + SWEEP_MS;
+        if let Some(book) = self.lanes.values_mut().find(|book| due(book)) {
+            book.swept_ms = now_ms;
+            book.cursor = crate::decide::reading::Cursor::default();
+        }
+    }
+
+    /// Sends a lane's cursor back to the first row that was skipped, for every key at once.
+    fn rewind(&mut self, lane: Lane, now_ms: u64) {
+        for key_id in self.spilled_keys(lane) {
+            let cursor = self.end_spill(key_id);
+            if let (Some(book), Some(cursor)) = (self.lanes.get_mut(&lane), cursor) {
+                book.cursor.rewind(cursor);
+                book.more = true;
+            }
+            self.tend_key(key_id, now_ms);
+        }
+    }
+}

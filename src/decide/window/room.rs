@@ -1,0 +1,156 @@
+//! How much the window may hold, and how much of it one key or one failing topic may take.
+//!
+//! Owns the counts of rows and bytes. Knows neither order nor lanes.
+//!
+//! A key's share follows what is free (a dynamic threshold): a lone hot key gets a ninth of the
+//! window, a hundred of them share it, and there is always room for a key that has nothing yet.
+//!
+//! Invariants:
+//! - rows never exceed the limit;
+//! - bytes never exceed the limit, but for one row larger than all of it, which is held alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The bounds of the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most rows held, from reading until their marks commit.
+    pub rows: usize,
+    /// The most bytes of records held.
+    pub bytes: usize,
+}
+
+/// What is held of one topic.
+#[derive(Debug, Default)]
+struct TopicShare {
+    rows: usize,
+    failing: bool,
+}
+
+/// Why a row was not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The window is full: nothing more of the page is taken.
+    Full,
+    /// The row is larger than the window and must wait until it is empty.
+    Giant,
+    /// Its key or its topic has its share.
+    Share,
+}
+
+/// Rows and bytes held, in all and by topic.
+#[derive(Debug)]
+pub(super) struct Room {
+    limits: Limits,
+    rows: usize,
+    bytes: usize,
+    topics: HashMap<Arc<str>, TopicShare>,
+}
+
+/// The part of the free room that one key may take: with 8, a lone hot key ends at a ninth.
+const KEY_PART: usize = 8;
+/// However full the window is, a key may hold this part of it: enough to hide a read's round trip.
+const KEY_FLOOR_PART: usize = 1_000;
+/// A key may always hold a few rows, however small the window is.
+const KEY_FLOOR_ROWS: usize = 4;
+
+impl Room {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            rows: 0,
+            bytes: 0,
+            topics: HashMap::new(),
+        }
+    }
+
+    pub(super) fn limit_rows(&self) -> usize {
+        self.limits.rows
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn free_rows(&self) -> usize {
+        self.limits.rows.saturating_sub(self.rows)
+    }
+
+    pub(super) fn free_bytes(&self) -> usize {
+        self.limits.bytes.saturating_sub(self.bytes)
+    }
+
+    /// The most rows that one key may hold as things stand.
+    pub(super) fn key_rows_max(&self) -> usize {
+        let floor = KEY_FLOOR_ROWS.max(self.limits.rows / KEY_FLOOR_PART);
+        floor.max(self.free_rows() / KEY_PART)
+    }
+
+    /// The most bytes that one key may hold as things stand, beyond its first row.
+    fn key_bytes_max(&self) -> usize {
+        self.free_bytes() / KEY_PART
+    }
+
+    /// Whether a row of `size` may be taken in, given what its key holds already.
+    pub(super) fn admits(
+        &self,
+        topic: &str,
+        size: usize,
+        key_rows: usize,
+        key_bytes: usize,
+    ) -> Result<(), Refusal> {
+        if self.free_rows() == 0 {
+            return Err(Refusal::Full);
+        }
+        if size > self.limits.bytes && self.rows > 0 {
+            return Err(Refusal::Giant);
+        }
+        if size > self.free_bytes() && self.rows > 0 {
+            return Err(Refusal::Full);
+        }
+        let key_full = key_rows > 0
+            && (key_rows >= self.key_rows_max() || key_bytes + size > self.key_bytes_max());
+        let topic_full = self
+            .topics
+            .get(topic)
+            .is_some_and(|share| share.failing && share.rows >= self.limits.rows / 2);
+        if key_full || topic_full {
+            return Err(Refusal::Share);
+        }
+        Ok(())
+    }
+
+    pub(super) fn take(&mut self, topic: &Arc<str>, size: usize) {
+        self.rows += 1;
+        self.bytes += size;
+        self.topics.entry(Arc::clone(topic)).or_default().rows += 1;
+        debug_assert!(self.rows <= self.limits.rows, "rows are bounded");
+        debug_assert!(
+            self.bytes <= self.limits.bytes || self.rows == 1,
+            "bytes are bounded, but for a giant held alone"
+        );
+    }
+
+    pub(super) fn give_back(&mut self, topic: &Arc<str>, size: usize) {
+        self.rows -= 1;
+        self.bytes -= size;
+        if let Some(share) = self.topics.get_mut(topic) {
+            share.rows -= 1;
+            if share.rows == 0 {
+                self.topics.remove(topic);
+            }
+        }
+    }
+
+    /// Notes whether the last report of a topic was a failure: a failing one may fill only half.
+    pub(super) fn note(&mut self, topic: &str, failing: bool) {
+        if let Some(share) = self.topics.get_mut(topic) {
+            share.failing = failing;
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Single cases that random schedules meet too seldom.
+
+use uuid::Uuid;
+
+use super::super::*;
+use super::world::{FOREVER_MS, ModelRow, RowState, candidate};
+use crate::decide::reading::{PageEnd, Sighting};
+use crate::outcome::Receipt;
+
+/// A window that holds lane 0 and has read, sent, confirmed and marked row 1.
+fn window_with_a_marked_row() -> (Window, EventRef) {
+    let limits = Limits {
+        rows: 10,
+        bytes: 10_000,
+    };
+    let mut window = Window::new(Order::Strict, limits, 1);
+    window.acquire(Lane(0), Epoch(1), FOREVER_MS, 0);
+    let row = ModelRow {
+        at: EventRef {
+            seq: 1,
+            id: Uuid::from_u128(1),
+        },
+        key: 0,
+        state: RowState::Waiting,
+        poison: false,
+        size: 1,
+    };
+    show(&mut window, &row);
+    assert!(window.next(0).is_some_and(|flight| flight.at == row.at));
+    window.report(row.at, Ok(Receipt::from_delivery_report(0, 0)), 0);
+    assert_eq!(window.take_marks(0, 10), Some(&[row.at][..]));
+    window.marked(0, 0);
+    (window, row.at)
+}
+
+/// Answers the next poll with this row.
+fn show(window: &mut Window, row: &ModelRow) {
+    let mut ask = window.next_ask(true, 8, 0);
+    while !matches!(&ask, Some(Ask::Page(read)) if matches!(read.what, What::Lanes { .. })) {
+        match ask {
+            Some(Ask::Sight) => window.sighted(Sighting {
+                last_drawn: 0,
+                writers: Vec::new(),
+            }),
+            Some(Ask::Page(_)) => window.admit(Page::default(), 0),
+            None => panic!("nothing asked"),
+        }
+        ask = window.next_ask(true, 8, 0);
+    }
+    answer(window, row);
+}
+
+fn answer(window: &mut Window, row: &ModelRow) {
+    let range = PageRange {
+        lane: Lane(0),
+        epoch: Epoch(1),
+        rows: vec![candidate(row)],
+        end: PageEnd::Complete,
+    };
+    window.admit(
+        Page {
+            ranges: vec![range],
+        },
+        0,
+    );
+}
+
+fn waiting_row(at: EventRef) -> ModelRow {
+    ModelRow {
+        at,
+        key: 0,
+        state: RowState::Waiting,
+        poison: false,
+        size: 1,
+    }
+}
+
+#[test]
+fn a_mark_that_a_crash_took_back_is_marked_again_and_not_sent() {
+    let (mut window, at) = window_with_a_marked_row();
+    window.void_reading(0);
+    show(&mut window, &waiting_row(at));
+    assert!(window.next(0).is_none());
+    assert_eq!(window.take_marks(0, 10), Some(&[at][..]));
+}
+
+#[test]
+fn a_durable_mark_that_someone_reset_is_sent_again() {
+    let (mut window, at) = window_with_a_marked_row();
+    window.synced(window.marks_committed());
+    window.void_reading(0);
+    show(&mut window, &waiting_row(at));
+    assert!(window.next(0).is_some());
+}
+
+#[test]
+fn a_page_older_than_a_mark_does_not_bring_its_row_back() {
+    let limits = Limits {
+        rows: 10,
+        bytes: 10_000,
+    };
+    let mut window = Window::new(Order::Strict, limits, 1);
+    window.acquire(Lane(0), Epoch(1), FOREVER_MS, 0);
+    let row = waiting_row(EventRef {
+        seq: 1,
+        id: Uuid::from_u128(1),
+    });
+    show(&mut window, &row);
+    assert!(window.next(0).is_some());
+    window.report(row.at, Ok(Receipt::from_delivery_report(0, 0)), 0);
+    assert!(window.take_marks(0, 10).is_some());
+    window.void_reading(0);
+    let mut ask = window.next_ask(true, 8, 0);
+    while !matches!(&ask, Some(Ask::Page(read)) if matches!(read.what, What::Lanes { .. })) {
+        match ask {
+            Some(Ask::Sight) => window.sighted(Sighting {
+                last_drawn: 0,
+                writers: Vec::new(),
+            }),
+            _ => window.admit(Page::default(), 0),
+        }
+        ask = window.next_ask(true, 8, 0);
+    }
+    window.marked(0, 0);
+    answer(&mut window, &row);
+    assert!(
+        window.next(0).is_none(),
+        "the statement began before the mark"
+    );
+    assert!(window.take_marks(0, 10).is_none());
+}
+
+#[test]
+fn a_hot_key_cannot_fill_the_window() {
+    let limits = Limits {
+        rows: 800,
+        bytes: 10_000_000,
+    };
+    let mut window = Window::new(Order::Strict, limits, 1);
+    window.acquire(Lane(0), Epoch(1), FOREVER_MS, 0);
+    for seq in 1..=400_i64 {
+        let id = Uuid::from_u128(u128::from(seq.unsigned_abs()));
+        show(&mut window, &waiting_row(EventRef { seq, id }));
+    }
+    assert!(window.census().rows <= 100, "{:?}", window.census());
+    assert_eq!(window.census().spilled_keys, 1);
+}
+
+#[test]
+fn nothing_flies_once_the_lease_is_too_short_for_a_delivery() {
+    let limits = Limits {
+        rows: 10,
+        bytes: 10_000,
+    };
+    let mut window = Window::new(Order::Strict, limits, 1);
+    window.acquire(Lane(0), Epoch(1), 100, 0);
+    let id = Uuid::from_u128(1);
+    show(&mut window, &waiting_row(EventRef { seq: 1, id }));
+    assert!(window.next(100).is_none());
+    window.renew(Lane(0), Epoch(1), 200, 150);
+    assert!(window.next(150).is_some());
+}

@@ -1,0 +1,353 @@
+//! A model of an outbox, its writers, Kafka and the leases, and one window among them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::super::*;
+use crate::decide::reading::{PageEnd, Sighting};
+use crate::outcome::Class;
+
+pub(super) const KEYS: u64 = 6;
+pub(super) const LANES: i16 = 2;
+pub(super) const FOREVER_MS: u64 = u64::MAX;
+
+/// A small deterministic source of choices (`SplitMix64`).
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % sides
+    }
+
+    pub(super) fn one_in(&mut self, n: u64) -> bool {
+        self.roll(n) == 0
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum RowState {
+    Uncommitted,
+    RolledBack,
+    Waiting,
+    Published { durable: bool },
+    Dead,
+}
+
+pub(super) struct ModelRow {
+    pub(super) at: EventRef,
+    pub(super) key: u64,
+    pub(super) state: RowState,
+    pub(super) poison: bool,
+    pub(super) size: usize,
+}
+
+/// What is on its way between the relay and the database.
+pub(super) enum Statement {
+    Asked(Ask),
+    Answered(Ask, Page, Option<Sighting>),
+}
+
+pub(super) enum Marking {
+    Asked(Vec<EventRef>),
+    Done,
+    AnswerLost,
+}
+
+pub(super) struct World {
+    pub(super) dice: Dice,
+    pub(super) now_ms: u64,
+    pub(super) rows: Vec<ModelRow>,
+    pub(super) writers: BTreeMap<u64, Vec<usize>>,
+    pub(super) next_writer: u64,
+    pub(super) flying: Vec<EventRef>,
+    pub(super) flew_alone: HashSet<EventRef>,
+    /// Keys of which a flight failed while others still flew.
+    pub(super) broken: HashSet<u64>,
+    pub(super) log: Vec<EventRef>,
+    pub(super) window: Window,
+    pub(super) epochs: BTreeMap<Lane, i64>,
+    pub(super) held: HashSet<Lane>,
+    pub(super) statement: Option<Statement>,
+    pub(super) marking: Option<Marking>,
+    pub(super) order: Order,
+    pub(super) limits: Limits,
+    pub(super) faults: bool,
+}
+
+pub(super) fn lane_of(key: u64) -> Lane {
+    Lane(i16::try_from(key).expect("keys are few") % LANES)
+}
+
+pub(super) fn ordering_key(key: u64) -> OrderingKey {
+    OrderingKey {
+        aggregate_type: "order".to_owned(),
+        aggregate_id: key.to_string(),
+    }
+}
+
+pub(super) fn failure(class: Class) -> Failure {
+    Failure {
+        class,
+        code: 1,
+        reason: "injected".to_owned(),
+    }
+}
+
+impl World {
+    pub(super) fn new(seed: u64, order: Order, limits: Limits, faults: bool) -> Self {
+        let mut world = Self {
+            dice: Dice(seed),
+            now_ms: 1_000,
+            rows: Vec::new(),
+            writers: BTreeMap::new(),
+            next_writer: 0,
+            flying: Vec::new(),
+            flew_alone: HashSet::new(),
+            broken: HashSet::new(),
+            log: Vec::new(),
+            window: Window::new(order, limits, 1),
+            epochs: BTreeMap::new(),
+            held: HashSet::new(),
+            statement: None,
+            marking: None,
+            order,
+            limits,
+            faults,
+        };
+        (0..LANES).for_each(|lane| world.acquire(Lane(lane)));
+        world
+    }
+
+    pub(super) fn acquire(&mut self, lane: Lane) {
+        if self.window.lingering().contains(&lane) || !self.held.insert(lane) {
+            return;
+        }
+        let epoch = self.epochs.entry(lane).or_insert(0);
+        *epoch += 1;
+        self.window
+            .acquire(lane, Epoch(*epoch), FOREVER_MS, self.now_ms);
+    }
+
+    pub(super) fn step(&mut self, writing: bool) {
+        self.now_ms += self.dice.roll(12);
+        match self.dice.roll(if writing { 10 } else { 7 }) {
+            0 | 1 => self.read(),
+            2 | 3 => self.hand_over(),
+            4 => self.report(),
+            5 => self.mark(),
+            6 if self.faults => self.disturb(),
+            7 | 8 => self.write(),
+            9 => self.end_writer(),
+            _ => {}
+        }
+        self.bury();
+        self.check();
+    }
+
+    /// Draws numbers for a key that no other open transaction writes (writers serialise).
+    pub(super) fn write(&mut self) {
+        let busy: HashSet<u64> = self
+            .writers
+            .values()
+            .flatten()
+            .map(|&i| self.rows[i].key)
+            .collect();
+        let hot = self.dice.one_in(3);
+        let key = if hot { 0 } else { self.dice.roll(KEYS) };
+        if busy.contains(&key) {
+            return;
+        }
+        self.next_writer += 1;
+        for _ in 0..=self.dice.roll(4) {
+            let seq = i64::try_from(self.rows.len()).expect("rows are few") + 1;
+            let id = Uuid::from_u64_pair(7, u64::try_from(seq).expect("seq is positive"));
+            self.rows.push(ModelRow {
+                at: EventRef { seq, id },
+                key,
+                state: RowState::Uncommitted,
+                poison: self.dice.one_in(25),
+                size: usize::try_from(self.dice.roll(60)).expect("sizes are small"),
+            });
+            let index = self.rows.len() - 1;
+            self.writers
+                .entry(self.next_writer)
+                .or_default()
+                .push(index);
+        }
+    }
+
+    pub(super) fn end_writer(&mut self) {
+        let open: Vec<u64> = self.writers.keys().copied().collect();
+        if open.is_empty() {
+            return;
+        }
+        // The oldest is spared often, so that low numbers commit late.
+        let spared = usize::from(open.len() > 1 && !self.dice.one_in(4));
+        let choices = u64::try_from(open.len() - spared).expect("writers are few");
+        let pick = usize::try_from(self.dice.roll(choices)).expect("writers are few") + spared;
+        let state = if self.dice.one_in(3) {
+            RowState::RolledBack
+        } else {
+            RowState::Waiting
+        };
+        for index in self.writers.remove(&open[pick]).unwrap_or_default() {
+            self.rows[index].state = state;
+        }
+    }
+
+    /// Moves the one statement of the reader a step on: asked, executed, delivered.
+    pub(super) fn read(&mut self) {
+        self.statement = match self.statement.take() {
+            None => self
+                .window
+                .next_ask(true, 8, self.now_ms)
+                .map(Statement::Asked),
+            Some(Statement::Asked(ask)) => {
+                let (page, sighting) = match &ask {
+                    Ask::Sight => (Page::default(), Some(self.sighting())),
+                    Ask::Page(read) => (self.page(read), None),
+                };
+                Some(Statement::Answered(ask, page, sighting))
+            }
+            Some(Statement::Answered(ask, page, sighting)) => {
+                match (ask, sighting) {
+                    (Ask::Sight, Some(sighting)) => self.window.sighted(sighting),
+                    _ => self.window.admit(page, self.now_ms),
+                }
+                None
+            }
+        };
+    }
+
+    pub(super) fn sighting(&self) -> Sighting {
+        Sighting {
+            last_drawn: i64::try_from(self.rows.len()).expect("rows are few"),
+            writers: self.writers.keys().map(|w| format!("3/{w}")).collect(),
+        }
+    }
+
+    pub(super) fn page(&self, read: &Read) -> Page {
+        let mut bytes = 0;
+        let mut page = Page::default();
+        for range in &read.ranges {
+            let stands =
+                self.held.contains(&range.lane) && self.epochs[&range.lane] == range.epoch.0;
+            if !stands {
+                continue;
+            }
+            let mut rows = Vec::new();
+            let mut end = PageEnd::Complete;
+            for row in self.rows.iter().filter(|row| {
+                row.state == RowState::Waiting
+                    && lane_of(row.key) == range.lane
+                    && row.at.seq > range.above
+                    && !read.skip.contains(&row.at.seq)
+                    && match &read.what {
+                        What::Lanes { spilled } => !spilled.contains(&ordering_key(row.key)),
+                        What::Key(key) => *key == ordering_key(row.key),
+                        What::Delayed => false,
+                    }
+            }) {
+                let candidate = candidate(row);
+                if rows.len() == range.rows_max || (bytes > 0 && bytes + row.size > read.bytes_max)
+                {
+                    end = rows.last().map_or(PageEnd::CutAtStart, |last: &Candidate| {
+                        PageEnd::CutAfter(last.at.seq)
+                    });
+                    break;
+                }
+                bytes += row.size;
+                rows.push(candidate);
+            }
+            page.ranges.push(PageRange {
+                lane: range.lane,
+                epoch: range.epoch,
+                rows,
+                end,
+            });
+        }
+        page
+    }
+
+    pub(super) fn row(&self, at: EventRef) -> &ModelRow {
+        &self.rows[usize::try_from(at.seq).expect("seq is positive") - 1]
+    }
+
+    pub(super) fn row_mut(&mut self, at: EventRef) -> &mut ModelRow {
+        &mut self.rows[usize::try_from(at.seq).expect("seq is positive") - 1]
+    }
+
+    pub(super) fn check(&self) {
+        let census = self.window.census();
+        assert!(census.rows <= self.limits.rows, "rows are bounded");
+        assert!(
+            census.bytes <= self.limits.bytes || census.rows == 1,
+            "bytes are bounded"
+        );
+        if self.order == Order::Strict {
+            let mut unconfirmed = HashSet::new();
+            for &at in &self.flying {
+                assert!(unconfirmed.insert(self.row(at).key), "one flies per key");
+            }
+        }
+    }
+
+    /// First deliveries of each key, in the order of the log, must rise.
+    pub(super) fn check_order(&self) {
+        let mut seen = HashSet::new();
+        let mut last: HashMap<u64, i64> = HashMap::new();
+        for &at in &self.log {
+            if seen.insert(at) {
+                let last = last.entry(self.row(at).key).or_insert(0);
+                assert!(*last < at.seq, "{} after {last}", at.seq);
+                *last = at.seq;
+            }
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.writers.is_empty()
+            && self.rows.iter().all(|row| match row.state {
+                RowState::Uncommitted | RowState::Waiting => false,
+                RowState::RolledBack | RowState::Dead | RowState::Published { .. } => true,
+            })
+    }
+
+    /// Writes, then lets everything come to rest.
+    pub(super) fn run(&mut self, steps: u32) {
+        (0..steps).for_each(|_| self.step(true));
+        while !self.writers.is_empty() {
+            self.end_writer();
+        }
+        self.faults = false;
+        for _ in 0..60_000 {
+            (0..LANES).for_each(|lane| self.acquire(Lane(lane)));
+            if self.is_done() && self.window.is_still() {
+                return;
+            }
+            self.step(false);
+        }
+        panic!("{:?} left behind", self.window.census());
+    }
+}
+
+pub(super) fn candidate(row: &ModelRow) -> Candidate {
+    Candidate {
+        at: row.at,
+        key: ordering_key(row.key),
+        wait_ms: 0,
+        content: Ok(Record {
+            topic: Arc::from("orders"),
+            key: None,
+            value: Some(vec![0; row.size]),
+            headers: Vec::new(),
+            timestamp_ms: 0,
+        }),
+    }
+}
