@@ -1,4 +1,4 @@
-//! The Kafka side: a producer.
+//! The Kafka side: a producer, and questions to the cluster.
 //!
 //! Owns librdkafka: its properties, its threads, its callbacks, its codes. Knows records and
 //! failures, and nothing of the outbox they come from or of what follows from a failure.
@@ -8,6 +8,7 @@
 //!   flush, destroy) runs on a thread of its own;
 //! - no error, log line or `Debug` output shows a property's value or a record's content.
 
+pub mod admin;
 mod callbacks;
 pub mod producer;
 pub mod properties;
@@ -39,6 +40,15 @@ pub enum KafkaError {
         /// librdkafka's reason.
         reason: String,
     },
+    /// No broker answered in time.
+    #[error("no broker answered: {reason}")]
+    Unreachable {
+        /// The last thing the client complained of, or its error's text.
+        reason: String,
+    },
+    /// A broker answered with an error.
+    #[error(transparent)]
+    Refused(#[from] Failure),
 }
 
 /// Turns the client's error for one record into a failure.

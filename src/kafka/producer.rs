@@ -294,15 +294,15 @@ fn headers(record: &Record) -> OwnedHeaders {
 
 /// A client of librdkafka that is never destroyed on the thread that happens to drop it: that
 /// joins the polling thread, flushes and takes down every connection, up to a second in all.
-struct Owned<C: ProducerContext + 'static>(Option<ThreadedProducer<C>>);
+pub(super) struct Owned<C: ProducerContext + 'static>(Option<ThreadedProducer<C>>);
 
 impl<C: ProducerContext + 'static> Owned<C> {
-    fn start(config: &ClientConfig, context: C) -> Result<Self, KafkaError> {
+    pub(super) fn start(config: &ClientConfig, context: C) -> Result<Self, KafkaError> {
         let client = config.create_with_context(context).map_err(start_error)?;
         Ok(Self(Some(client)))
     }
 
-    fn client(&self) -> &ThreadedProducer<C> {
+    pub(super) fn client(&self) -> &ThreadedProducer<C> {
         self.0
             .as_ref()
             .expect("only destroying takes the client, and that consumes it")
@@ -328,7 +328,7 @@ impl<C: ProducerContext + 'static> Drop for Owned<C> {
 }
 
 /// Runs on a thread that may block; what was begun is finished even if nobody waits for it.
-async fn off_thread<T: Send + 'static>(
+pub(super) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, KafkaError> {
     tokio::task::spawn_blocking(work)

@@ -13,6 +13,8 @@ use std::fmt;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as ClientError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
 use tokio::sync::watch;
 
 use super::failure;
@@ -59,6 +61,14 @@ impl Listener {
     /// Forgets the complaint: the cluster has just answered well.
     pub(super) fn all_is_well(&self) {
         self.trouble.send_if_modified(|last| last.take().is_some());
+    }
+
+    /// The last complaint's words, or else the given ones.
+    pub(super) fn reason_or(&self, other: impl FnOnce() -> String) -> String {
+        self.trouble
+            .borrow()
+            .as_ref()
+            .map_or_else(other, ToString::to_string)
     }
 }
 
@@ -108,4 +118,11 @@ impl ClientContext for Listener {
             tracing::warn!(code = failure.code, class = %failure.class, "kafka: {reason}");
         }
     }
+}
+
+impl ProducerContext for Listener {
+    type DeliveryOpaque = ();
+
+    /// A client that only asks questions has no records.
+    fn delivery(&self, _: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {}
 }

@@ -4,6 +4,7 @@
 //! proves nothing about order or duplicates. This file owns the rig; the tests stand beside it.
 
 mod landings;
+mod questions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
