@@ -1,0 +1,139 @@
+//! Questions to the cluster.
+//!
+//! Owns a client of its own that publishes nothing. Knows neither why it is asked nor what follows
+//! from the answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::producer::Producer as _;
+
+use super::producer::{Owned, off_thread};
+use super::trouble::Listener;
+use super::{KafkaError, failure, failure_of};
+use crate::decide::route::check_topic;
+use crate::outcome::{Class, Failure};
+
+/// What the cluster says about a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topic {
+    /// It is there.
+    Present {
+        /// How many partitions it has.
+        partitions: usize,
+    },
+    /// It is not there, or not to be seen with our rights.
+    Missing,
+    /// We have no right to it.
+    Denied,
+}
+
+/// Asks the cluster.
+#[derive(Clone)]
+pub struct Admin {
+    client: Arc<Owned<Listener>>,
+    listener: Listener,
+}
+
+impl Admin {
+    /// Makes a client. Does not wait for a broker; fails only where the properties are wrong.
+    pub fn start(config: &ClientConfig) -> Result<Self, KafkaError> {
+        let listener = Listener::new();
+        let client = Owned::start(config, listener.clone())?;
+        Ok(Self {
+            client: Arc::new(client),
+            listener,
+        })
+    }
+
+    /// The cluster's identity, by which two clusters are told apart.
+    pub async fn cluster_id(&self, patience: Duration) -> Result<String, KafkaError> {
+        self.ask(move |admin| {
+            admin
+                .client
+                .client()
+                .client()
+                .fetch_cluster_id(patience)
+                .ok_or_else(|| admin.unreachable("no cluster id came in time"))
+        })
+        .await
+    }
+
+    /// Whether a topic is there, and how many partitions it has.
+    pub async fn topic(&self, name: &str, patience: Duration) -> Result<Topic, KafkaError> {
+        check_topic(name).map_err(Failure::from)?;
+        let name = name.to_owned();
+        self.ask(move |admin| admin.topic_here(&name, patience))
+            .await
+    }
+
+    /// As [`topic`](Self::topic), on a thread that may block.
+    fn topic_here(&self, name: &str, patience: Duration) -> Result<Topic, KafkaError> {
+        let metadata = self
+            .client
+            .client()
+            .client()
+            .fetch_metadata(Some(name), patience)
+            .map_err(|error| self.refused(&error))?;
+        let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
+            return Ok(Topic::Missing);
+        };
+        let Some(error) = topic.error() else {
+            return Ok(Topic::Present {
+                partitions: topic.partitions().len(),
+            });
+        };
+        let failure = failure_of(error.into());
+        match failure.code {
+            MISSING_HERE | MISSING_THERE => Ok(Topic::Missing),
+            DENIED => Ok(Topic::Denied),
+            _ => Err(failure.into()),
+        }
+    }
+
+    /// Runs a question on a thread that may block.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Self) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Result<T, KafkaError> {
+        let admin = self.clone();
+        let answer = off_thread(move || question(&admin)).await?;
+        if answer.is_ok() {
+            self.listener.all_is_well();
+        }
+        answer
+    }
+
+    fn unreachable(&self, otherwise: &str) -> KafkaError {
+        KafkaError::Unreachable {
+            reason: self.listener.reason_or(|| otherwise.to_owned()),
+        }
+    }
+
+    /// A question that failed as a whole: no answer, or an answer that says no.
+    fn refused(&self, error: &ClientError) -> KafkaError {
+        let failure = failure(error);
+        if failure.class == Class::Transient {
+            self.unreachable(&failure.reason)
+        } else {
+            failure.into()
+        }
+    }
+}
+
+/// `RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC`: the client has not found it.
+const MISSING_HERE: i32 = -188;
+/// `RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART`: the broker has not.
+const MISSING_THERE: i32 = 3;
+/// `RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED`
+const DENIED: i32 = 29;
+
+impl fmt::Debug for Admin {
+    /// Shows no property.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}

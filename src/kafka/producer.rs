@@ -1,0 +1,339 @@
+//! The producer: records in, landings out.
+//!
+//! Owns librdkafka's producers, their polling threads, and their end. Knows nothing of why a
+//! record is sent or what follows from its report.
+//!
+//! Invariants:
+//! - every flight that [`Publish::publish`] took lands once in the channel of landings, through
+//!   failures, a rebuild and a close; should librdkafka ever keep one back, rebuild and close say
+//!   how many, and no report of it follows any more;
+//! - a producer is only ever destroyed on a thread of its own, for that takes up to seconds.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{
+    BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
+};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::watch;
+
+use super::callbacks::{Arrivals, Callbacks, Life};
+use super::publish::{Flight, Landing, Publish};
+use super::trouble::{Listener, Trouble};
+use super::{KafkaError, failure, start_error};
+use crate::outcome::{Class, Failure};
+use crate::record::Record;
+
+/// How long a dead producer may still take to report what is under way. Requests on the wire may
+/// bring receipts yet; after that they are given up as perhaps written.
+const LAST_REPORTS: Duration = Duration::from_millis(500);
+
+/// How long the reports of given-up records may take. They are made locally, so this is generous.
+const PURGE_REPORTS: Duration = Duration::from_secs(1);
+
+/// Starts a publisher. Does not wait for a broker; fails only where the properties are wrong.
+pub fn start(
+    config: ClientConfig,
+) -> Result<(KafkaPublisher, UnboundedReceiver<Landing>), KafkaError> {
+    let (landings, receiver) = mpsc::unbounded_channel();
+    let arrivals = Arc::new(Arrivals {
+        landings,
+        listener: Listener::new(),
+        landed: AtomicU64::new(0),
+    });
+    let first = Generation::start(&config, &arrivals)?;
+    let inner = Inner {
+        config,
+        arrivals,
+        current: RwLock::new(Some(first)),
+        generation: AtomicU64::new(1),
+        rebuilding: Mutex::new(()),
+    };
+    let publisher = KafkaPublisher {
+        inner: Arc::new(inner),
+    };
+    Ok((publisher, receiver))
+}
+
+/// Publishes to Kafka through librdkafka.
+pub struct KafkaPublisher {
+    inner: Arc<Inner>,
+}
+
+impl KafkaPublisher {
+    /// How many records were taken and have not been reported.
+    pub fn in_flight(&self) -> usize {
+        self.inner
+            .with_current(|current| current.map_or(0, |current| current.life.in_flight()))
+    }
+
+    /// How many reports have ever arrived. Where this stands still for longer than the message
+    /// time-out while records are in flight, the producer is stuck: rebuild it.
+    pub fn landed(&self) -> u64 {
+        self.inner.arrivals.landed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the producer can no longer be used and waits for [`rebuild`](Self::rebuild).
+    pub fn is_dead(&self) -> bool {
+        self.inner
+            .with_current(|current| current.is_none_or(|current| current.life.is_dead()))
+    }
+
+    /// How many times a producer was made; 1 at first.
+    pub fn generation(&self) -> u64 {
+        self.inner.generation.load(Ordering::Relaxed)
+    }
+
+    /// The client's last complaint since a record arrived. It explains why nothing arrives;
+    /// whether anything does is known from the reports.
+    pub fn trouble(&self) -> watch::Receiver<Option<Trouble>> {
+        self.inner.arrivals.listener.trouble()
+    }
+
+    /// Puts a new producer in the place of the present one, dead or stuck, within 2 s. What is in
+    /// flight is reported first, receipts among it; until the new producer stands, records are
+    /// refused as [`Class::ProducerDead`]. Returns how many flights stayed unreported: none, unless
+    /// librdkafka broke its word; then every flight handed over before and not landed when this
+    /// returns is lost. If the new producer cannot be made, try again.
+    pub async fn rebuild(&self) -> Result<usize, KafkaError> {
+        let inner = Arc::clone(&self.inner);
+        off_thread(move || inner.rebuild()).await?
+    }
+
+    /// Waits up to `grace` for what is in flight, gives up the rest, and ends the producer;
+    /// later records are refused. Returns how many flights stayed unreported: see
+    /// [`rebuild`](Self::rebuild).
+    pub async fn close(&self, grace: Duration) -> Result<usize, KafkaError> {
+        let inner = Arc::clone(&self.inner);
+        off_thread(move || inner.end(grace)).await
+    }
+}
+
+impl fmt::Debug for KafkaPublisher {
+    /// Shows counts and no property.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaPublisher")
+            .field("generation", &self.generation())
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Publish for KafkaPublisher {
+    fn publish(&self, flight: Flight, record: &Record, alone: bool) -> Result<(), Failure> {
+        self.inner.with_current(|current| {
+            let current = current.ok_or_else(|| Failure {
+                class: Class::ProducerDead,
+                code: 0,
+                reason: "the producer is being rebuilt".to_owned(),
+            })?;
+            let producer = if alone {
+                self.inner.lone_producer(current)?
+            } else {
+                &current.main
+            };
+            producer.send(&current.life, flight, record)
+        })
+    }
+}
+
+/// What the publisher's calls share with the threads that serve them.
+struct Inner {
+    config: ClientConfig,
+    arrivals: Arc<Arrivals>,
+    /// None while a rebuild is under way or after a close.
+    current: RwLock<Option<Generation>>,
+    generation: AtomicU64,
+    rebuilding: Mutex<()>,
+}
+
+impl Inner {
+    /// Lends the present generation, which cannot end meanwhile.
+    fn with_current<T>(&self, use_it: impl FnOnce(Option<&Generation>) -> T) -> T {
+        // A panic while the lock was held leaves nothing half-done: it guards a whole value.
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        use_it(current.as_ref())
+    }
+
+    /// Replaces the present generation.
+    fn replace(&self, next: Option<Generation>) -> Option<Generation> {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, next)
+    }
+
+    /// The second producer of a generation, made when first needed, whose batches hold one record.
+    fn lone_producer<'a>(&self, current: &'a Generation) -> Result<&'a Producer, Failure> {
+        if let Some(made) = current.lone.get() {
+            return Ok(made);
+        }
+        let mut config = self.config.clone();
+        config.set("batch.num.messages", "1");
+        let made =
+            Producer::start(&config, &self.arrivals, &current.life).map_err(|error| Failure {
+                class: Class::Transient,
+                code: 0,
+                reason: error.to_string(),
+            })?;
+        Ok(current.lone.get_or_init(|| made))
+    }
+
+    /// Ends the present generation, having waited up to `grace` for its reports.
+    fn end(&self, grace: Duration) -> usize {
+        self.replace(None)
+            .map_or(0, |generation| generation.end(grace))
+    }
+
+    /// Ends the present generation and starts the next.
+    fn rebuild(&self) -> Result<usize, KafkaError> {
+        let _one_at_a_time = self
+            .rebuilding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let lost = self.end(LAST_REPORTS);
+        let next = Generation::start(&self.config, &self.arrivals)?;
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::info!(generation, lost, "the producer was rebuilt");
+        self.replace(Some(next));
+        Ok(lost)
+    }
+}
+
+/// The producers between one rebuild and the next.
+struct Generation {
+    main: Producer,
+    lone: OnceLock<Producer>,
+    life: Arc<Life>,
+}
+
+impl Generation {
+    fn start(config: &ClientConfig, arrivals: &Arc<Arrivals>) -> Result<Self, KafkaError> {
+        let life = Arc::new(Life::default());
+        Ok(Self {
+            main: Producer::start(config, arrivals, &life)?,
+            lone: OnceLock::new(),
+            life,
+        })
+    }
+
+    /// Waits up to `grace` for reports, gives up the rest, and returns how many never came.
+    fn end(self, grace: Duration) -> usize {
+        let Self { main, lone, life } = self;
+        thread::scope(|both| {
+            if let Some(lone) = lone.into_inner() {
+                both.spawn(move || lone.end(grace));
+            }
+            main.end(grace);
+        });
+        life.in_flight()
+    }
+}
+
+/// One of librdkafka's producers with its polling thread.
+struct Producer(Owned<Callbacks>);
+
+impl Producer {
+    fn start(
+        config: &ClientConfig,
+        arrivals: &Arc<Arrivals>,
+        life: &Arc<Life>,
+    ) -> Result<Self, KafkaError> {
+        let callbacks = Callbacks {
+            arrivals: Arc::clone(arrivals),
+            life: Arc::clone(life),
+        };
+        Owned::start(config, callbacks).map(Self)
+    }
+
+    /// Queues a copy of the record.
+    fn send(&self, life: &Life, flight: Flight, record: &Record) -> Result<(), Failure> {
+        let mut queued =
+            BaseRecord::<'_, [u8], [u8], _>::with_opaque_to(&record.topic, Box::new(flight))
+                .timestamp(record.timestamp_ms)
+                .headers(headers(record));
+        queued.key = record.key.as_deref();
+        queued.payload = record.value.as_deref();
+        life.take_off();
+        self.0.client().send(queued).map_err(|(error, _)| {
+            life.land();
+            let failure = failure(&error);
+            life.judge(&failure);
+            failure
+        })
+    }
+
+    /// Waits up to `grace` for reports, gives up the rest and destroys the producer. Blocks.
+    fn end(self, grace: Duration) {
+        let client = self.0.client();
+        if client.flush(grace).is_err() {
+            client.purge(PurgeConfig::default().queue().inflight());
+            // What does not come now is counted as lost by the caller.
+            client.flush(PURGE_REPORTS).ok();
+        }
+        self.0.destroy_here();
+    }
+}
+
+/// The record's headers as librdkafka holds them.
+fn headers(record: &Record) -> OwnedHeaders {
+    record.headers.iter().fold(
+        OwnedHeaders::new_with_capacity(record.headers.len()),
+        |headers, header| {
+            headers.insert(Header {
+                key: &header.name,
+                value: header.value.as_deref(),
+            })
+        },
+    )
+}
+
+/// A client of librdkafka that is never destroyed on the thread that happens to drop it: that
+/// joins the polling thread, flushes and takes down every connection, up to a second in all.
+pub(super) struct Owned<C: ProducerContext + 'static>(Option<ThreadedProducer<C>>);
+
+impl<C: ProducerContext + 'static> Owned<C> {
+    pub(super) fn start(config: &ClientConfig, context: C) -> Result<Self, KafkaError> {
+        let client = config.create_with_context(context).map_err(start_error)?;
+        Ok(Self(Some(client)))
+    }
+
+    pub(super) fn client(&self) -> &ThreadedProducer<C> {
+        self.0
+            .as_ref()
+            .expect("only destroying takes the client, and that consumes it")
+    }
+
+    /// Destroys the client on this thread, which is one that may block.
+    fn destroy_here(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl<C: ProducerContext + 'static> Drop for Owned<C> {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        if client.is_some() {
+            // Where no thread can be had the closure is dropped here, and the client with it.
+            thread::Builder::new()
+                .name("kafka destroy".to_owned())
+                .spawn(move || drop(client))
+                .ok();
+        }
+    }
+}
+
+/// Runs on a thread that may block; what was begun is finished even if nobody waits for it.
+pub(super) async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, KafkaError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| KafkaError::Client {
+            reason: error.to_string(),
+        })
+}
