@@ -17,6 +17,7 @@
 pub mod decide;
 pub mod event;
 pub mod kafka;
+pub mod outbox;
 pub mod outcome;
 pub mod process;
 pub mod record;

@@ -1,0 +1,75 @@
+//! What can go wrong with the database, as types.
+//!
+//! Owns the classification of an error at the edge. Knows not what anyone does about it.
+//!
+//! Invariant: no error shows a value of a row or a part of the connection's URL.
+
+use crate::decide::sqlstate::{DatabaseClass, sqlstate};
+
+/// A statement or a session failed.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// The server did not answer in time; the session is closed.
+    #[error("the database did not answer within {0} ms")]
+    Deadline(u64),
+    /// The connection's URL is not one.
+    #[error("database.url is not a PostgreSQL URL (postgres://user@host:port/database)")]
+    Url,
+    /// The server refused, with its code.
+    #[error("{message} (SQLSTATE {code})")]
+    Refused {
+        /// The SQLSTATE.
+        code: String,
+        /// The server's message, which names objects and no values.
+        message: String,
+    },
+    /// The connection is lost, or could not be made.
+    #[error("no connection to the database: {0}")]
+    Lost(String),
+    /// A row or a reply is not what the statement promises.
+    #[error("unexpected reply from the database: {0}")]
+    Reply(String),
+}
+
+impl OutboxError {
+    /// What follows from it.
+    pub fn class(&self) -> DatabaseClass {
+        match self {
+            Self::Deadline(_) | Self::Lost(_) => DatabaseClass::Reconnect,
+            Self::Url | Self::Reply(_) => DatabaseClass::Defect,
+            Self::Refused { code, .. } => sqlstate(code),
+        }
+    }
+
+    /// The SQLSTATE, where the server gave one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            Self::Deadline(_) | Self::Url | Self::Lost(_) | Self::Reply(_) => None,
+        }
+    }
+}
+
+impl From<sqlx::Error> for OutboxError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "sqlx's errors are open-ended; what is not named is a lost connection"
+    )]
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => Self::Refused {
+                code: error.code().unwrap_or_default().into_owned(),
+                message: error.message().to_owned(),
+            },
+            sqlx::Error::Io(error) => Self::Lost(error.to_string()),
+            sqlx::Error::Tls(error) => Self::Lost(format!("TLS: {error}")),
+            sqlx::Error::ColumnDecode { index, .. } => Self::Reply(format!("column {index}")),
+            sqlx::Error::ColumnNotFound(column) => Self::Reply(format!("no column {column}")),
+            sqlx::Error::ColumnIndexOutOfBounds { index, .. } => {
+                Self::Reply(format!("no column {index}"))
+            }
+            sqlx::Error::RowNotFound => Self::Reply("no row".to_owned()),
+            other => Self::Lost(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One session with the database, for one purpose, made anew whenever it was lost.
+//!
+//! Owns connecting, the session's settings and its deadlines. Knows no statement.
+//!
+//! Invariants:
+//! - a statement that missed its deadline, or whose future was dropped, costs the connection:
+//!   what is half-way on the wire is never used again;
+//! - settings are made once, right after connecting, and the session is shared with nobody.
+
+use std::future::Future;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+
+use super::error::OutboxError;
+use crate::decide::sqlstate::DatabaseClass;
+
+/// The server is given this long beyond its own statement timeout to answer, in milliseconds.
+const ANSWER_MARGIN_MS: u64 = 2_000;
+/// Connecting may take this long, in milliseconds.
+const CONNECT_MS: u64 = 10_000;
+
+/// How to open sessions.
+#[derive(Clone)]
+pub struct Access {
+    options: PgConnectOptions,
+    relay: String,
+    statement_timeout_ms: u64,
+}
+
+impl std::fmt::Debug for Access {
+    /// Shows nothing of the URL.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access")
+            .field("relay", &self.relay)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// Access by a URL; `relay` names the relay in the server's list of sessions.
+    pub fn new(url: &str, relay: &str, statement_timeout_ms: u64) -> Result<Self, OutboxError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_unshown| OutboxError::Url)?
+            .disable_statement_logging();
+        Ok(Self {
+            options,
+            relay: relay.to_owned(),
+            statement_timeout_ms,
+        })
+    }
+}
+
+/// What a session is for; it decides the session's settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Polls and looks at writers.
+    Read,
+    /// Marks: a lost commit only means that the mark is written again.
+    Mark,
+    /// Leases, deaths and all that must survive a crash.
+    Keep,
+    /// A verb of the command line.
+    Command,
+}
+
+/// A session, connected or to be connected.
+#[derive(Debug)]
+pub struct Session {
+    access: Access,
+    purpose: Purpose,
+    connection: Option<PgConnection>,
+}
+
+impl Session {
+    /// A session that connects when it is first used.
+    pub fn new(access: &Access, purpose: Purpose) -> Self {
+        Self {
+            access: access.clone(),
+            purpose,
+            connection: None,
+        }
+    }
+
+    /// Runs statements on the connection, made anew if need be, within the deadline. After an
+    /// error the connection is kept only if the server itself refused and the session is sound.
+    pub async fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, OutboxError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let deadline_ms = self.access.statement_timeout_ms + ANSWER_MARGIN_MS;
+        let result = within(deadline_ms, work(&mut connection)).await;
+        let sound = result.as_ref().err().is_none_or(|error| {
+            error.code().is_some() && error.class() != DatabaseClass::Reconnect
+        });
+        if sound {
+            self.connection = Some(connection);
+        }
+        result
+    }
+
+    /// Whether it is connected; what was learned on a connection is void once it is lost.
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Closes the connection politely, if there is one.
+    pub async fn close(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = within(ANSWER_MARGIN_MS, connection.close()).await
+        {
+            tracing::debug!(%error, "a session did not close politely");
+        }
+    }
+
+    async fn connect(&self) -> Result<PgConnection, OutboxError> {
+        let name = format!("outbox-relay {}", self.access.relay);
+        let options = self.access.options.clone().application_name(&name);
+        let mut connection = within(CONNECT_MS, options.connect()).await?;
+        let settings = self.settings();
+        within(
+            CONNECT_MS,
+            sqlx::query(AssertSqlSafe(settings)).execute(&mut connection),
+        )
+        .await?;
+        Ok(connection)
+    }
+
+    /// `session_settings`: locks nothing, reads nothing.
+    ///
+    /// The planner's switches keep every plan on its index whatever the statistics say, and a
+    /// generic plan is made once; both are safe because the session runs only the relay's own
+    /// statements.
+    fn settings(&self) -> String {
+        let timeout_ms = self.access.statement_timeout_ms.to_string();
+        let lock_timeout_ms = (self.access.statement_timeout_ms / 2).max(1).to_string();
+        let mut settings = vec![
+            ("TimeZone", "UTC"),
+            ("search_path", "pg_catalog"),
+            ("statement_timeout", &timeout_ms),
+            ("lock_timeout", &lock_timeout_ms),
+            ("idle_in_transaction_session_timeout", &timeout_ms),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+        ];
+        if self.purpose == Purpose::Mark {
+            settings.push(("synchronous_commit", "off"));
+        }
+        if self.purpose != Purpose::Command {
+            settings.push(("plan_cache_mode", "force_generic_plan"));
+            settings.extend(
+                [
+                    "jit",
+                    "enable_seqscan",
+                    "enable_bitmapscan",
+                    "enable_sort",
+                    "enable_hashjoin",
+                    "enable_mergejoin",
+                ]
+                .map(|switch| (switch, "off")),
+            );
+        }
+        let calls: Vec<String> = settings
+            .into_iter()
+            .map(|(name, value)| format!("set_config('{name}', '{value}', false)"))
+            .collect();
+        format!("/* session_settings */ SELECT {}", calls.join(", "))
+    }
+}
+
+/// Waits for the database no longer than this.
+async fn within<T>(
+    deadline_ms: u64,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, OutboxError> {
+    match tokio::time::timeout(Duration::from_millis(deadline_ms), work).await {
+        Ok(result) => result.map_err(OutboxError::from),
+        Err(_elapsed) => Err(OutboxError::Deadline(deadline_ms)),
+    }
+}
+
+/// A column of a row, by its place.
+pub(super) fn column<'r, T>(row: &'r PgRow, index: usize) -> Result<T, sqlx::Error>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    row.try_get(index)
+}
