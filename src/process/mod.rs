@@ -1,1 +1,3 @@
 //! The process itself: its settings, its logs, its clock and the signals that end it.
+
+pub mod settings;

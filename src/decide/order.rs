@@ -1,0 +1,28 @@
+//! The two choices an operator makes about events as such: what keeps its order, and what becomes
+//! of a row that was published.
+//!
+//! Owns the words. Does not know where they were written or what follows from them.
+
+use serde::Deserialize;
+
+/// What keeps its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// At most one unconfirmed event of an aggregate and topic: nothing overtakes.
+    Strict,
+    /// Many of an aggregate at once; after a failure the rest is published again from the lowest.
+    Pipelined,
+    /// Every event by itself.
+    None,
+}
+
+/// What becomes of a row that Kafka has confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AfterPublish {
+    /// It stays, with the time in `published_at`.
+    Mark,
+    /// It goes; there is no replay then.
+    Delete,
+}

@@ -1,0 +1,235 @@
+//! The settings of a process, typed and checked, and the only reader of the environment.
+//!
+//! Owns the shape of settings, their layers (default < file < environment < what secret files
+//! hold) and the judgement whether they can be used. Does not act on any of them.
+//!
+//! Invariants:
+//! - no default stands in Rust: every key and its default stand in `config/default.toml`;
+//! - settings that exist are right: all that is wrong is found together, each with its path;
+//! - a secret is in no `Debug` output and in no error.
+
+mod checks;
+mod layers;
+mod problems;
+mod properties;
+mod schema;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod warnings;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use config::Config;
+use serde::Deserialize;
+
+pub use self::problems::{Problem, SettingsError};
+pub use self::secret::Secret;
+pub use self::warnings::warnings;
+use crate::decide::order::{AfterPublish, Order};
+use layers::Layer;
+use problems::Problems;
+
+/// What a relay's name may take of `application_name`, which `PostgreSQL` cuts at 63 bytes and
+/// which also says that it is a relay.
+const NAME_MAX_BYTES: usize = 48;
+
+/// Everything an operator can set; `config/default.toml` says what each key means.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Settings {
+    /// Where the outbox is.
+    pub database: Database,
+    /// Where records go.
+    pub kafka: Kafka,
+    /// How lanes are held.
+    pub lanes: Lanes,
+    /// How the relay works.
+    pub relay: Relay,
+    /// Which topic an event goes to.
+    pub route: Route,
+    /// What a record says of its origin.
+    pub events: Events,
+    /// Where the probes answer.
+    pub http: Http,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// Where the outbox is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Database {
+    /// The database, with its password; from `url_file` where that was given.
+    pub url: Secret,
+    /// The schema that holds the outbox.
+    pub schema: String,
+    /// The outbox.
+    pub table: String,
+    /// Sessions this process may open.
+    pub max_connections: u32,
+    /// The time after which a statement is given up.
+    pub statement_timeout_ms: u64,
+}
+
+/// Where records go.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Kafka {
+    /// Brokers to begin with, each `host:port`.
+    pub brokers: Vec<String>,
+    /// The time in which a record must be confirmed.
+    pub message_timeout_ms: u64,
+    /// Properties for the client by their names; none that the relay owns. Any may be secret.
+    pub properties: BTreeMap<String, Secret>,
+}
+
+/// How lanes are held.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Lanes {
+    /// How long a lane is held without renewing.
+    pub lease_ttl_ms: u64,
+    /// How often leases are renewed.
+    pub renew_ms: u64,
+    /// What is left unused at the end of a lease.
+    pub margin_ms: u64,
+}
+
+/// How the relay works.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Relay {
+    /// How this process calls itself; never empty.
+    pub name: String,
+    /// What keeps its order.
+    pub order: Order,
+    /// Events handed over and not yet marked, at most.
+    pub window_rows: usize,
+    /// The same in bytes.
+    pub window_bytes: usize,
+    /// The pause between polls while events come.
+    pub poll_interval_ms: u64,
+    /// The longest pause between polls.
+    pub idle_poll_interval_ms: u64,
+    /// What a stop waits for records under way.
+    pub shutdown_grace_ms: u64,
+    /// What becomes of a published row.
+    pub after_publish: AfterPublish,
+}
+
+/// Which topic an event goes to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Route {
+    /// The template of a topic for a row that names none.
+    pub topic: String,
+}
+
+/// What a record says of its origin.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Events {
+    /// The header `ce_source`.
+    pub source: String,
+}
+
+/// Where the probes answer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Http {
+    /// The address and port.
+    pub listen: SocketAddr,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A level, or the directives of `RUST_LOG` where that was given.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people on a terminal, as JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Reads settings from their layers: the compiled default, a file, the environment.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let mut problems = Problems::default();
+        let env: BTreeMap<_, _> = env.collect();
+        let config = merge(file, &env, &mut problems);
+        checks::all(&config, &mut problems);
+        problems.into_result()?;
+        let mut settings = typed(config);
+        settings
+            .kafka
+            .properties
+            .retain(|key, _| !properties::is_file(key));
+        if settings.relay.name.is_empty() {
+            settings.relay.name = host_and_pid();
+        }
+        if let Some(directives) = env.get("RUST_LOG").filter(|text| !text.is_empty()) {
+            settings.log.level.clone_from(directives);
+        }
+        Ok(settings)
+    }
+}
+
+/// The environment of this process. Bytes that are not UTF-8 are replaced: no setting needs them,
+/// and a name or value of another program must not stop this one.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
+}
+
+/// Lays the layers on each other; what is wrong in one is left out of it.
+fn merge(file: Option<&Path>, env: &BTreeMap<String, String>, problems: &mut Problems) -> Config {
+    let (schema, default) = layers::default();
+    let file = file
+        .map(|file| layers::file(file, &schema, problems))
+        .unwrap_or_default();
+    let pairs = env
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    let env = layers::environment(pairs, &schema, problems);
+    let mut layers = vec![default, file, env];
+    let secrets = secret::from_files(&lay(&layers), problems);
+    layers.push(secrets);
+    lay(&layers)
+}
+
+/// Gives checked values their types.
+fn typed(config: Config) -> Settings {
+    config
+        .try_deserialize()
+        .expect("a value that passed its checks has its type: a test tries every key")
+}
+
+/// Lays layers on each other, the last on top.
+fn lay(layers: &[Layer]) -> Config {
+    let builder = Config::builder();
+    layers
+        .iter()
+        .fold(builder, |builder, layer| builder.add_source(layer.clone()))
+        .build()
+        .expect("layers are in memory and were compared with the schema")
+}
+
+/// A name for a process that was given none. Of a long host name the end is kept: there names
+/// that were made up differ.
+fn host_and_pid() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let pid = std::process::id();
+    let host: String = host.chars().filter(char::is_ascii_graphic).collect();
+    let room = NAME_MAX_BYTES - format!("-{pid}").len();
+    let end = &host[host.len().saturating_sub(room)..];
+    format!("{end}-{pid}")
+}

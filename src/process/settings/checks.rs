@@ -1,0 +1,201 @@
+//! Whether values can be: the bounds of numbers, the words of choices, the shape of texts, and the
+//! relations between keys.
+//!
+//! Judges what the layers together say; a key that is already at fault is left out, and so is what
+//! depends on it. Does not know where a value came from.
+
+use std::net::SocketAddr;
+
+use config::Config;
+
+use super::problems::Problems;
+use super::properties;
+
+/// The bounds of every integer, both included. `config/default.toml` tells why.
+pub(super) const BOUNDS: &[(&str, i64, i64)] = &[
+    ("database.max_connections", 3, 16),
+    ("database.statement_timeout_ms", 100, 600_000),
+    ("kafka.message_timeout_ms", 1_000, 300_000),
+    ("lanes.lease_ttl_ms", 2_000, 600_000),
+    ("lanes.renew_ms", 100, 60_000),
+    ("lanes.margin_ms", 100, 60_000),
+    ("relay.window_rows", 100, 100_000),
+    ("relay.window_bytes", 1_048_576, 1_073_741_824),
+    ("relay.poll_interval_ms", 1, 1_000),
+    ("relay.idle_poll_interval_ms", 1, 60_000),
+    ("relay.shutdown_grace_ms", 1_000, 600_000),
+];
+
+/// The words of every choice.
+pub(super) const WORDS: &[(&str, &[&str])] = &[
+    ("relay.order", &["strict", "pipelined", "none"]),
+    ("relay.after_publish", &["mark", "delete"]),
+    ("log.format", &["auto", "human", "json"]),
+    ("log.level", &["error", "warn", "info", "debug", "trace"]),
+];
+
+/// Adds everything that is wrong with the values.
+pub(super) fn all(config: &Config, problems: &mut Problems) {
+    bounds(config, problems);
+    words(config, problems);
+    texts(config, problems);
+    brokers(config, problems);
+    properties::check(&properties::of(config), problems);
+    lease_outlives_records(config, problems);
+    idle_is_not_busier(config, problems);
+}
+
+fn bounds(config: &Config, problems: &mut Problems) {
+    for (path, low, high) in BOUNDS {
+        if let Some(value) = integer(config, path, problems)
+            && !(*low..=*high).contains(&value)
+        {
+            problems.add(path, format!("expected {low} to {high}, found {value}"));
+        }
+    }
+}
+
+fn words(config: &Config, problems: &mut Problems) {
+    for (path, words) in WORDS {
+        let value = text(config, path);
+        if !problems.name(path) && !words.contains(&value.as_str()) {
+            problems.add(
+                path,
+                format!("expected {}, found {value:?}", words.join(" or ")),
+            );
+        }
+    }
+}
+
+/// The texts whose shape matters.
+fn texts(config: &Config, problems: &mut Problems) {
+    let named_file_failed = problems.name("database.url_file");
+    let mut expect = |path: &str, is_right: &dyn Fn(&str) -> bool, what: &str| {
+        if !problems.name(path) && !is_right(&text(config, path)) {
+            problems.add(path, what);
+        }
+    };
+    expect(
+        "database.url",
+        &|url| is_database(url) || named_file_failed,
+        "is required, here or in the file that database.url_file names: \
+         postgres://user:password@host:port/database",
+    );
+    expect(
+        "database.schema",
+        &|name| is_identifier(name, 63),
+        "expected 1 to 63 bytes, no NUL",
+    );
+    expect(
+        "database.table",
+        &|name| is_identifier(name, 40),
+        "expected 1 to 40 bytes, no NUL",
+    );
+    expect(
+        "relay.name",
+        &is_relay_name,
+        "expected up to 48 characters of printable ASCII",
+    );
+    expect(
+        "route.topic",
+        &|topic| !topic.is_empty(),
+        "expected a topic or a template of topics",
+    );
+    expect(
+        "events.source",
+        &is_uri,
+        "expected a URI reference, such as /outbox-relay",
+    );
+    expect(
+        "http.listen",
+        &|listen| listen.parse::<SocketAddr>().is_ok(),
+        "expected an address and a port, such as 127.0.0.1:9464 or [::1]:9464",
+    );
+}
+
+/// The list that must not be empty.
+fn brokers(config: &Config, problems: &mut Problems) {
+    let path = "kafka.brokers";
+    let brokers: Vec<String> = config.get(path).unwrap_or_default();
+    let right = !brokers.is_empty() && brokers.iter().all(|broker| is_broker(broker));
+    if !right && !problems.name(path) {
+        problems.add(path, "expected one host:port or more, such as kafka-1:9092");
+    }
+}
+
+fn is_database(url: &str) -> bool {
+    ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+}
+
+/// What can stand between double quotes in SQL.
+fn is_identifier(name: &str, longest_bytes: usize) -> bool {
+    (1..=longest_bytes).contains(&name.len()) && !name.contains('\0')
+}
+
+/// What `application_name` shows unchanged: `PostgreSQL` replaces other characters.
+fn is_relay_name(name: &str) -> bool {
+    name.len() <= super::NAME_MAX_BYTES && name.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// A URI reference has no blanks and nothing beyond ASCII (RFC 3986).
+fn is_uri(source: &str) -> bool {
+    !source.is_empty() && source.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// One `host:port`. The client would take a broker without a port for one at 9092: that hides slips.
+fn is_broker(broker: &str) -> bool {
+    let Some((host, port)) = broker.rsplit_once(':') else {
+        return false;
+    };
+    let is_host = host
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b',');
+    !host.is_empty() && is_host && port.parse().is_ok_and(|port: u16| port > 0)
+}
+
+/// A record may be confirmed as late as its time-out: the lease it was handed over under must
+/// still hold then, and a renewal may be due just before.
+fn lease_outlives_records(config: &Config, problems: &mut Problems) {
+    let number = |path: &str| integer(config, path, problems);
+    let (Some(ttl), Some(timeout), Some(margin), Some(renew)) = (
+        number("lanes.lease_ttl_ms"),
+        number("kafka.message_timeout_ms"),
+        number("lanes.margin_ms"),
+        number("lanes.renew_ms"),
+    ) else {
+        return;
+    };
+    let least = timeout + margin + renew;
+    if ttl < least {
+        let text = format!(
+            "expected at least {least} (kafka.message_timeout_ms {timeout} + lanes.margin_ms \
+             {margin} + lanes.renew_ms {renew}), found {ttl}: another relay could own a lane \
+             while a record of it is still under way",
+        );
+        problems.add("lanes.lease_ttl_ms", text);
+    }
+}
+
+fn idle_is_not_busier(config: &Config, problems: &mut Problems) {
+    let busy = integer(config, "relay.poll_interval_ms", problems);
+    let idle = integer(config, "relay.idle_poll_interval_ms", problems);
+    if let (Some(busy), Some(idle)) = (busy, idle)
+        && idle < busy
+    {
+        let text = format!("expected at least relay.poll_interval_ms {busy}, found {idle}");
+        problems.add("relay.idle_poll_interval_ms", text);
+    }
+}
+
+/// The value of an integer, unless it is at fault already.
+fn integer(config: &Config, path: &str, problems: &Problems) -> Option<i64> {
+    let value = config.get_int(path).ok()?;
+    (!problems.name(path)).then_some(value)
+}
+
+/// The value of a text.
+fn text(config: &Config, path: &str) -> String {
+    config.get_string(path).unwrap_or_default()
+}

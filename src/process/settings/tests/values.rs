@@ -1,0 +1,197 @@
+//! Every key, its effect, its bounds, words and relations.
+
+use super::*;
+use crate::process::settings::{checks, layers, schema};
+
+/// A key's path, another value for it, and whether the settings show it.
+type Effect = (&'static str, &'static str, fn(&Settings) -> bool);
+
+const EFFECTS: &[Effect] = &[
+    ("database.url", "postgresql://elsewhere/db", |s| {
+        s.database.url.expose() == "postgresql://elsewhere/db"
+    }),
+    ("database.schema", "Shop", |s| s.database.schema == "Shop"),
+    ("database.table", "events", |s| s.database.table == "events"),
+    ("database.max_connections", "5", |s| {
+        s.database.max_connections == 5
+    }),
+    ("database.statement_timeout_ms", "700", |s| {
+        s.database.statement_timeout_ms == 700
+    }),
+    ("kafka.brokers", "a:1, b:2", |s| {
+        s.kafka.brokers == ["a:1", "b:2"]
+    }),
+    ("kafka.message_timeout_ms", "5000", |s| {
+        s.kafka.message_timeout_ms == 5000
+    }),
+    ("lanes.lease_ttl_ms", "16000", |s| {
+        s.lanes.lease_ttl_ms == 16_000
+    }),
+    ("lanes.renew_ms", "1000", |s| s.lanes.renew_ms == 1000),
+    ("lanes.margin_ms", "1000", |s| s.lanes.margin_ms == 1000),
+    ("relay.name", "12", |s| s.relay.name == "12"),
+    ("relay.order", "pipelined", |s| {
+        s.relay.order == Order::Pipelined
+    }),
+    ("relay.window_rows", "500", |s| s.relay.window_rows == 500),
+    ("relay.window_bytes", "2000000", |s| {
+        s.relay.window_bytes == 2_000_000
+    }),
+    ("relay.poll_interval_ms", "9", |s| {
+        s.relay.poll_interval_ms == 9
+    }),
+    ("relay.idle_poll_interval_ms", "99", |s| {
+        s.relay.idle_poll_interval_ms == 99
+    }),
+    ("relay.shutdown_grace_ms", "20000", |s| {
+        s.relay.shutdown_grace_ms == 20_000
+    }),
+    ("relay.after_publish", "delete", |s| {
+        s.relay.after_publish == AfterPublish::Delete
+    }),
+    ("route.topic", "all", |s| s.route.topic == "all"),
+    ("events.source", "/shop", |s| s.events.source == "/shop"),
+    ("http.listen", "[::1]:8080", |s| {
+        s.http.listen == "[::1]:8080".parse().unwrap()
+    }),
+    ("log.format", "json", |s| s.log.format == LogFormat::Json),
+    ("log.level", "debug", |s| s.log.level == "debug"),
+];
+
+fn variable(path: &str) -> String {
+    path.to_uppercase().replace('.', "__")
+}
+
+#[test]
+fn every_key_has_an_effect() {
+    let default = load("", &[URL]).unwrap();
+    for (path, value, shows) in EFFECTS {
+        let settings = with(&variable(path), value).unwrap();
+        assert!(shows(&settings) && !shows(&default), "{path} has no effect");
+    }
+    let (schema, _) = layers::default();
+    let mut tried: Vec<_> = EFFECTS.iter().map(|(path, _, _)| *path).collect();
+    tried.push("database.url_file");
+    tried.sort_unstable();
+    assert_eq!(schema.paths().collect::<Vec<_>>(), tried);
+}
+
+#[test]
+fn every_word_of_a_choice_has_a_type() {
+    for (path, words) in checks::WORDS {
+        for word in *words {
+            assert!(with(&variable(path), word).is_ok(), "{path} = {word}");
+        }
+        assert_eq!(refused("", &[URL, (&variable(path), "canary")]), [*path]);
+    }
+}
+
+/// A bound that no relation with another default stands in the way of.
+fn is_free(path: &str) -> bool {
+    !path.starts_with("lanes.") && path != "kafka.message_timeout_ms" && !path.contains("poll")
+}
+
+#[test]
+fn a_number_outside_its_bounds_is_refused_and_one_on_them_is_not() {
+    for (path, low, high) in checks::BOUNDS {
+        for out in [low - 1, high + 1] {
+            let paths = refused("", &[URL, (&variable(path), &out.to_string())]);
+            assert_eq!(paths, [*path], "{path} = {out}");
+        }
+        for bound in [low, high].into_iter().filter(|_| is_free(path)) {
+            assert!(
+                with(&variable(path), &bound.to_string()).is_ok(),
+                "{path} = {bound}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_integer_has_bounds_and_the_default_file_tells_them() {
+    let text = include_str!("../../../../config/default.toml");
+    let (schema, _) = layers::default();
+    for path in schema.paths() {
+        let bounds = checks::BOUNDS
+            .iter()
+            .find(|(bounded, _, _)| *bounded == path);
+        let is_integer = schema.kind(path) == Some(schema::Kind::Integer);
+        assert_eq!(bounds.is_some(), is_integer, "{path}");
+        if let Some((_, low, high)) = bounds {
+            let key = path.split('.').next_back().unwrap();
+            let before = text.split(&format!("\n{key} = ")).next().unwrap();
+            let comment = before.rsplit("\n\n").next().unwrap().replace("\n# ", " ");
+            assert!(
+                comment.contains(&format!("{low} to {high}")),
+                "{path}: {comment}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lease_must_outlive_record_margin_and_renewal() {
+    let error = with("LANES__LEASE_TTL_MS", "12999").unwrap_err();
+    assert_eq!(error.problems[0].path, "lanes.lease_ttl_ms");
+    assert!(error.to_string().contains("at least 13000"), "{error}");
+    assert!(with("LANES__LEASE_TTL_MS", "13000").is_ok());
+    assert_eq!(
+        refused("", &[URL, ("KAFKA__MESSAGE_TIMEOUT_MS", "10001")]),
+        ["lanes.lease_ttl_ms"]
+    );
+    assert_eq!(
+        refused("", &[URL, ("LANES__MARGIN_MS", "4001")]),
+        ["lanes.lease_ttl_ms"]
+    );
+    assert_eq!(
+        refused("", &[URL, ("LANES__RENEW_MS", "5001")]),
+        ["lanes.lease_ttl_ms"]
+    );
+}
+
+#[test]
+fn an_idle_relay_does_not_poll_more_often() {
+    let env = [URL, ("RELAY__IDLE_POLL_INTERVAL_MS", "1")];
+    assert_eq!(refused("", &env), ["relay.idle_poll_interval_ms"]);
+    assert!(with("RELAY__IDLE_POLL_INTERVAL_MS", "2").is_ok());
+}
+
+#[test]
+fn texts_of_the_wrong_shape_are_refused() {
+    let long = "x".repeat(64);
+    let wrong = [
+        ("database.schema", ""),
+        ("database.schema", &long),
+        ("database.schema", "a\0b"),
+        ("database.table", ""),
+        ("database.table", &long[..41]),
+        ("kafka.brokers", " , "),
+        ("kafka.brokers", "kafka"),
+        ("kafka.brokers", "a:9092,:9092"),
+        ("kafka.brokers", "a:0"),
+        ("relay.name", &long[..49]),
+        ("relay.name", "a\nb"),
+        ("route.topic", ""),
+        ("events.source", ""),
+        ("events.source", "/out box"),
+        ("http.listen", "9464"),
+        ("http.listen", "localhost"),
+    ];
+    for (path, value) in wrong {
+        assert_eq!(
+            refused("", &[URL, (&variable(path), value)]),
+            [path],
+            "{value:?}"
+        );
+    }
+}
+
+#[test]
+fn what_depends_on_a_faulty_key_is_not_judged() {
+    let env = [
+        URL,
+        ("KAFKA__MESSAGE_TIMEOUT_MS", "x"),
+        ("LANES__LEASE_TTL_MS", "2000"),
+    ];
+    assert_eq!(refused("", &env), ["kafka.message_timeout_ms"]);
+}
