@@ -16,6 +16,7 @@
 
 pub mod decide;
 pub mod event;
+pub mod http;
 pub mod outcome;
 pub mod process;
 pub mod record;
