@@ -14,6 +14,7 @@
 //! 0  event  record  outcome
 //! ```
 
+pub mod command;
 pub mod decide;
 pub mod event;
 pub mod http;
