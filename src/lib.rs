@@ -14,8 +14,10 @@
 //! 0  event  record  outcome
 //! ```
 
+pub mod command;
 pub mod decide;
 pub mod event;
+pub mod http;
 pub mod kafka;
 pub mod outbox;
 pub mod outcome;

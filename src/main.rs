@@ -1,3 +1,29 @@
 //! Arguments in, exit code out.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use outbox_relay::command::{Cli, Exit};
+use outbox_relay::process::panic;
+
+fn main() -> ExitCode {
+    panic::install();
+    let exit = match Cli::read(std::env::args_os()) {
+        Ok(cli) => run(cli).unwrap_or_else(|error| {
+            let _told = writeln!(std::io::stderr(), "{error:#}");
+            Exit::Bug
+        }),
+        Err(exit) => exit,
+    };
+    exit.into()
+}
+
+/// Runs a verb to its end.
+fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime could not be started")?;
+    Ok(runtime.block_on(cli.run()))
+}

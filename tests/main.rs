@@ -1,8 +1,3 @@
-//! The one integration-test binary: every test that needs a real `PostgreSQL`, a real Apache Kafka
-//! or the built program, and the checks of the sources themselves.
-//!
-//! Each test has a database and topics of its own on servers that all share; a test that stops,
-//! kills or freezes a server starts a private one. `support` holds the servers and the waiting.
+//! The one integration-test binary.
 
-mod support;
-mod support_works;
+mod command_line;

@@ -1,3 +1,19 @@
 //! The process itself: its settings, its logs, its clock and the signals that end it.
 
+pub mod clock;
+pub mod panic;
 pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+
+#[cfg(test)]
+mod child;
+
+/// Ends the process now: nothing is dropped, no lane is released.
+#[expect(
+    clippy::exit,
+    reason = "a second signal and a panic must not wait for anything"
+)]
+fn end_at_once(exit_code: i32) -> ! {
+    std::process::exit(exit_code)
+}

@@ -78,8 +78,8 @@ fn texts(config: &Config, problems: &mut Problems) {
     expect(
         "database.url",
         &|url| is_database(url) || named_file_failed,
-        "is required, here or in the file that database.url_file names: \
-         postgres://user:password@host:port/database",
+        "expected postgres://user:password@host:port/database, here or in the file that \
+         database.url_file names",
     );
     expect(
         "database.schema",

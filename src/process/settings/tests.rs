@@ -93,7 +93,7 @@ fn all_problems_are_told_at_once_each_with_its_path() {
     ];
     let error = load(toml, &env).unwrap_err();
     let expected = [
-        ("database.url", "is required"),
+        ("database.url", "expected postgres://"),
         ("databse", "did you mean database?"),
         ("kafka.brokers", "expected a list of texts, found text"),
         (

@@ -1,7 +1,7 @@
 //! The properties of Kafka's client: their names, and which of them are refused.
 
-use super::super::properties::OWNED;
 use super::{URL, load, refused, with};
+use crate::process::settings::properties::OWNED;
 
 #[test]
 fn a_property_is_the_same_quoted_nested_and_in_the_environment() {

@@ -1,7 +1,7 @@
 //! Every key, its effect, its bounds, words and relations.
 
-use super::super::{checks, layers, schema};
 use super::*;
+use crate::process::settings::{checks, layers, schema};
 
 /// A key's path, another value for it, and whether the settings show it.
 type Effect = (&'static str, &'static str, fn(&Settings) -> bool);
