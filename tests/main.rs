@@ -6,3 +6,4 @@
 
 mod support;
 mod support_works;
+mod tidy;
