@@ -1,3 +1,11 @@
-//! The one integration-test binary.
+//! The one integration-test binary: every test that needs a real `PostgreSQL`, a real Apache Kafka
+//! or the built program, and the checks of the sources themselves.
+//!
+//! Each test has a database and topics of its own on servers that all share; a test that stops,
+//! kills or freezes a server starts a private one. `support` holds the servers and the waiting.
 
 mod command_line;
+mod partitions;
+mod support;
+mod support_works;
+mod tidy;

@@ -28,6 +28,8 @@ use super::{eventually, variable};
 const BROKER_WITHIN: Duration = Duration::from_secs(90);
 /// How long the jars may take to arrive over a slow line.
 const JARS_WITHIN: Duration = Duration::from_mins(15);
+/// How long a topic may take to be created, its partitions to be led.
+const CREATED_WITHIN: Duration = Duration::from_secs(20);
 /// How long one question to a broker may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -172,7 +174,9 @@ impl Kafka {
         );
         let admin: AdminClient<DefaultClientContext> =
             self.client().create().expect("the configuration is legal");
-        let options = AdminOptions::new().operation_timeout(Some(ANSWER_WITHIN));
+        let options = AdminOptions::new()
+            .request_timeout(Some(CREATED_WITHIN))
+            .operation_timeout(Some(CREATED_WITHIN));
         let answers = admin
             .create_topics([&topic], &options)
             .await
@@ -180,7 +184,7 @@ impl Kafka {
         for answer in answers {
             answer.unwrap_or_else(|(topic, code)| panic!("creating {topic}: {code}"));
         }
-        eventually(&format!("leaders of {name}"), BROKER_WITHIN, async || {
+        eventually(&format!("leaders of {name}"), CREATED_WITHIN, async || {
             let led = leaders(self.client(), name.to_owned()).await;
             let led = led.map_err(|error| error.to_string())?;
             (i32::try_from(led) == Ok(partitions))

@@ -64,28 +64,53 @@ impl Received {
     }
 }
 
-/// What the thread and the tests share.
+/// What has been seen so far.
 #[derive(Default)]
 struct Seen {
-    records: Mutex<Vec<Received>>,
-    trouble: Mutex<Option<KafkaError>>,
-    ends: AtomicBool,
+    records: Vec<Received>,
+    /// The offset after the last record seen, for each topic and partition.
+    next: HashMap<(String, i32), i64>,
+    trouble: Option<KafkaError>,
 }
 
 impl Seen {
-    fn records(&self) -> MutexGuard<'_, Vec<Received>> {
-        self.records.lock().expect("no reader of records panics")
+    fn keep(&mut self, record: Received) {
+        let place = (record.topic.clone(), record.partition);
+        self.next.insert(place, record.offset + 1);
+        self.records.push(record);
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Option<KafkaError>> {
-        self.trouble.lock().expect("no reader of troubles panics")
+    /// Says what there is, for a wait that has failed.
+    fn shown(&self) -> String {
+        let last = &self.records[self.records.len().saturating_sub(SHOWN)..];
+        let trouble = self.trouble.as_ref().map(ToString::to_string);
+        format!(
+            "{} records, the last {last:#?}; last error: {}",
+            self.records.len(),
+            trouble.as_deref().unwrap_or("none")
+        )
+    }
+}
+
+/// What the thread and the test share.
+#[derive(Default)]
+struct Shared {
+    seen: Mutex<Seen>,
+    ends: AtomicBool,
+}
+
+impl Shared {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().expect("nobody panics while looking")
     }
 }
 
 /// Reads some topics until it is dropped.
 pub(crate) struct Receiver {
-    seen: Arc<Seen>,
-    consumer: Arc<BaseConsumer>,
+    shared: Arc<Shared>,
+    /// Asks for offsets on connections of its own: on the reader's, each question would wait until
+    /// the fetch before it has been answered.
+    asker: Arc<BaseConsumer>,
     partitions: Vec<(String, i32)>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -94,32 +119,18 @@ impl Receiver {
     /// Begins to read all partitions of topics that exist, from the beginning. A broker that goes
     /// away and comes back is waited for.
     pub(crate) async fn start(kafka: &Kafka, topics: &[&str]) -> Self {
-        let mut config = kafka.client();
-        config
-            .set("group.id", Kafka::unique("receiver"))
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("reconnect.backoff.max.ms", "500");
-        let consumer: BaseConsumer = config.create().expect("the configuration is legal");
-        let consumer = Arc::new(consumer);
-        let partitions = partitions(&consumer, topics).await;
-        let mut assignment = TopicPartitionList::new();
-        for (topic, partition) in &partitions {
-            assignment
-                .add_partition_offset(topic, *partition, Offset::Beginning)
-                .expect("the beginning is a legal offset");
-        }
-        consumer
-            .assign(&assignment)
-            .expect("a list of partitions can be assigned");
-        let seen = Arc::new(Seen::default());
+        let asker: BaseConsumer = kafka.client().create().expect("the configuration is legal");
+        let asker = Arc::new(asker);
+        let partitions = partitions(&asker, topics).await;
+        let reader = reader(kafka, &partitions);
+        let shared = Arc::new(Shared::default());
         let thread = thread::spawn({
-            let (seen, consumer) = (Arc::clone(&seen), Arc::clone(&consumer));
-            move || read(&consumer, &seen)
+            let shared = Arc::clone(&shared);
+            move || read(&reader, &shared)
         });
         Self {
-            seen,
-            consumer,
+            shared,
+            asker,
             partitions,
             thread: Some(thread),
         }
@@ -127,7 +138,7 @@ impl Receiver {
 
     /// Every record seen so far.
     pub(crate) fn records(&self) -> Vec<Received> {
-        self.seen.records().clone()
+        self.shared.seen().records.clone()
     }
 
     /// Waits until at least so many records have been seen, and returns all.
@@ -144,89 +155,104 @@ impl Receiver {
         within: Duration,
         condition: impl Fn(&[Received]) -> bool,
     ) -> Vec<Received> {
-        eventually(what, within, async || {
-            let records = self.seen.records();
-            if condition(&records) {
-                return Ok(records.clone());
-            }
-            Err(self.shown(&records))
-        })
-        .await
+        self.until_seen(what, within, |seen| condition(&seen.records))
+            .await
     }
 
     /// Waits until everything that the topics hold now has been seen, and returns all. After it,
     /// what was not seen is not there.
     pub(crate) async fn read_to_end(&self, within: Duration) -> Vec<Received> {
         let ends = self.ends().await;
-        self.until("the end of the topics", within, |records| {
-            let next: HashMap<(&str, i32), i64> = records
-                .iter()
-                .map(|record| ((record.topic.as_str(), record.partition), record.offset + 1))
-                .collect();
-            ends.iter().all(|((topic, partition), end)| {
-                *end <= next
-                    .get(&(topic.as_str(), *partition))
-                    .copied()
-                    .unwrap_or(0)
-            })
+        self.until_seen("the end of the topics", within, |seen| {
+            ends.iter()
+                .all(|(place, end)| seen.next.get(place).is_some_and(|next| next >= end))
+        })
+        .await
+    }
+
+    async fn until_seen(
+        &self,
+        what: &str,
+        within: Duration,
+        condition: impl Fn(&Seen) -> bool,
+    ) -> Vec<Received> {
+        eventually(what, within, async || {
+            let seen = self.shared.seen();
+            if condition(&seen) {
+                return Ok(seen.records.clone());
+            }
+            Err(seen.shown())
         })
         .await
     }
 
     /// The offset after the last record of each partition that holds any.
     async fn ends(&self) -> Vec<((String, i32), i64)> {
-        let (consumer, partitions) = (Arc::clone(&self.consumer), self.partitions.clone());
+        let (asker, partitions) = (Arc::clone(&self.asker), self.partitions.clone());
         spawn_blocking(move || {
-            let ends = partitions.into_iter().map(|(topic, partition)| {
-                let (low, high) = consumer
-                    .fetch_watermarks(&topic, partition, ANSWER_WITHIN)
+            let ends = partitions.into_iter().filter_map(|place| {
+                let (low, high) = asker
+                    .fetch_watermarks(&place.0, place.1, ANSWER_WITHIN)
                     .expect("the broker answers");
-                ((topic, partition), if low < high { high } else { 0 })
+                (low < high).then_some((place, high))
             });
             ends.collect()
         })
         .await
         .expect("asking for watermarks does not panic")
     }
-
-    fn shown(&self, records: &[Received]) -> String {
-        let last = &records[records.len().saturating_sub(SHOWN)..];
-        let trouble = match &*self.seen.trouble() {
-            Some(error) => format!("; last error: {error}"),
-            None => String::new(),
-        };
-        format!("{} records, the last {last:#?}{trouble}", records.len())
-    }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.seen.ends.store(true, Ordering::Relaxed);
+        self.shared.ends.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let _panicked = thread.join();
         }
     }
 }
 
+/// A consumer that begins at the beginning of every partition. librdkafka asks for a group even
+/// where nothing is shared by one.
+fn reader(kafka: &Kafka, partitions: &[(String, i32)]) -> BaseConsumer {
+    let mut config = kafka.client();
+    config
+        .set("group.id", Kafka::unique("receiver"))
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("reconnect.backoff.max.ms", "500");
+    let consumer: BaseConsumer = config.create().expect("the configuration is legal");
+    let mut assignment = TopicPartitionList::new();
+    for (topic, partition) in partitions {
+        assignment
+            .add_partition_offset(topic, *partition, Offset::Beginning)
+            .expect("the beginning is a legal offset");
+    }
+    consumer
+        .assign(&assignment)
+        .expect("a list of partitions can be assigned");
+    consumer
+}
+
 /// Reads until told to end.
-fn read(consumer: &BaseConsumer, seen: &Seen) {
-    while !seen.ends.load(Ordering::Relaxed) {
+fn read(consumer: &BaseConsumer, shared: &Shared) {
+    while !shared.ends.load(Ordering::Relaxed) {
         match consumer.poll(POLL) {
-            Some(Ok(message)) => seen.records().push(Received::of(&message)),
-            Some(Err(error)) => *seen.trouble() = Some(error),
+            Some(Ok(message)) => shared.seen().keep(Received::of(&message)),
+            Some(Err(error)) => shared.seen().trouble = Some(error),
             None => {}
         }
     }
 }
 
 /// All partitions of some topics.
-async fn partitions(consumer: &Arc<BaseConsumer>, topics: &[&str]) -> Vec<(String, i32)> {
-    let consumer = Arc::clone(consumer);
+async fn partitions(asker: &Arc<BaseConsumer>, topics: &[&str]) -> Vec<(String, i32)> {
+    let asker = Arc::clone(asker);
     let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
     spawn_blocking(move || {
         let mut partitions = Vec::new();
         for topic in topics {
-            let metadata = consumer
+            let metadata = asker
                 .fetch_metadata(Some(&topic), ANSWER_WITHIN)
                 .expect("the broker answers");
             let held = metadata.topics().iter().flat_map(MetadataTopic::partitions);
