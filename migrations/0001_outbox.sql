@@ -76,7 +76,7 @@ CREATE TABLE {relays} (
 
 -- What every relay of this outbox must agree on.
 CREATE TABLE {identity} (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
     lanes smallint NOT NULL,
     protocol integer NOT NULL,
     kafka_cluster_id text,

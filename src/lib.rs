@@ -23,3 +23,4 @@ pub mod outbox;
 pub mod outcome;
 pub mod process;
 pub mod record;
+pub mod relay;

@@ -5,6 +5,7 @@
 //! kills or freezes a server starts a private one. `support` holds the servers and the waiting.
 
 mod command_line;
+mod delivery;
 mod partitions;
 mod support;
 mod support_works;

@@ -9,6 +9,8 @@
 
 mod completions;
 mod health;
+mod migrate;
+mod run;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -95,6 +97,8 @@ pub struct Cli {
 /// What it can be asked to do; each verb tells its own help.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Run),
+    Migrate(migrate::Migrate),
     Health(health::Health),
     Completions(completions::Completions),
 }
@@ -144,6 +148,8 @@ impl Cli {
     pub async fn run(self) -> Exit {
         let file = self.config.as_deref();
         let done = match &self.verb {
+            Verb::Run(verb) => verb.run(file).await,
+            Verb::Migrate(verb) => verb.run(file).await,
             Verb::Health(verb) => verb.run(file).await,
             Verb::Completions(verb) => Ok(verb.run()),
         };

@@ -54,6 +54,7 @@ enum Part {
 }
 
 /// The rule that gives each event its topic.
+#[derive(Clone)]
 pub struct Route {
     template: String,
     parts: Vec<Part>,

@@ -7,6 +7,7 @@
 
 mod eventually;
 mod kafka;
+mod outbox;
 mod postgres;
 mod process;
 mod receiver;
@@ -14,6 +15,7 @@ mod relay;
 
 pub(crate) use eventually::eventually;
 pub(crate) use kafka::Kafka;
+pub(crate) use outbox::Outbox;
 pub(crate) use postgres::{Database, Postgres};
 pub(crate) use receiver::{Received, Receiver};
 pub(crate) use relay::RelayProcess;

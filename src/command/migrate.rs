@@ -1,0 +1,99 @@
+//! `migrate`: makes the outbox and what stands beside it, or prints how.
+//!
+//! Owns the arguments. The SQL is the outbox's.
+
+use std::path::Path;
+
+use super::{Done, Exit, Refusal, say, settings};
+use crate::outbox::error::OutboxError;
+use crate::outbox::migration::{self, Grant};
+use crate::outbox::names::Names;
+use crate::outbox::session::{Access, Purpose, Session};
+
+/// Create the outbox and its tables in the database, or bring them up to date
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outbox-relay migrate --config relay.toml
+  outbox-relay migrate --grant-writer shop --grant-relay relay
+  outbox-relay migrate --print > outbox.sql
+
+What was applied is remembered beside the outbox, in <table>_relay_migrations. Running it again
+changes nothing. `run` never migrates.")]
+pub(super) struct Migrate {
+    /// Print the SQL and change nothing, for teams with their own migration tool
+    #[arg(long)]
+    print: bool,
+    /// How many lanes the outbox is divided into, 1 to 256; fixed when the outbox is created
+    #[arg(long, value_name = "N", default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(1..=256))]
+    lanes: u16,
+    /// Let this role write events
+    #[arg(long, value_name = "ROLE")]
+    grant_writer: Vec<String>,
+    /// Let this role relay them
+    #[arg(long, value_name = "ROLE")]
+    grant_relay: Vec<String>,
+}
+
+impl Migrate {
+    /// Migrates or prints.
+    pub(super) async fn run(&self, file: Option<&Path>) -> Done {
+        let settings = settings(file)?;
+        let database = &settings.database;
+        let names = Names::new(&database.schema, &database.table);
+        if self.print {
+            return Ok(say(&self.sql(&names)));
+        }
+        let access = Access::new(
+            database.url.expose(),
+            "migrate",
+            database.statement_timeout_ms,
+        )
+        .map_err(|error| Refusal::new(Exit::Usage, &error))?;
+        let mut session = Session::new(&access, Purpose::Command);
+        let applied = self
+            .apply(&mut session, &names)
+            .await
+            .map_err(|error| Refusal::new(Exit::Unavailable, &error))?;
+        session.close().await;
+        let outbox = names.outbox();
+        Ok(match applied.last() {
+            Some(version) => say(&format!("{outbox} is at version {version} now")),
+            None => say(&format!(
+                "{outbox} was at version {} already",
+                migration::VERSION
+            )),
+        })
+    }
+
+    async fn apply(&self, session: &mut Session, names: &Names) -> Result<Vec<i32>, OutboxError> {
+        let applied = migration::apply(session, names, self.lanes).await?;
+        for (grant, role) in self.grants() {
+            migration::apply_grant(session, names, grant, role).await?;
+        }
+        Ok(applied)
+    }
+
+    fn sql(&self, names: &Names) -> String {
+        let grants = self
+            .grants()
+            .map(|(grant, role)| migration::print_grant(names, grant, role));
+        std::iter::once(migration::print(names, self.lanes))
+            .chain(grants)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn grants(&self) -> impl Iterator<Item = (Grant, &str)> {
+        let writers = self
+            .grant_writer
+            .iter()
+            .map(|role| (Grant::Writer, role.as_str()));
+        let relays = self
+            .grant_relay
+            .iter()
+            .map(|role| (Grant::Relay, role.as_str()));
+        writers.chain(relays)
+    }
+}

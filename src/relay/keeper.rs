@@ -1,0 +1,301 @@
+//! The keeper of leases: claims this relay's share of the lanes, renews them, gives them back,
+//! and writes what must be written under a lease.
+//!
+//! Owns the keeping session. Does not know what a lane holds: it releases one only when the loop
+//! says that nothing of it is unreported or unmarked.
+//!
+//! Invariants:
+//! - the deadline that it tells is counted from before the request, by the boot-time clock;
+//! - a lost lane is claimed again only after the loop has said that it is settled;
+//! - an errand that failed is tried again until it is done or its lane is lost.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::news::{Errand, News};
+use crate::decide::share::fair_share;
+use crate::decide::window::Burial;
+use crate::event::{Epoch, Lane};
+use crate::outbox::error::OutboxError;
+use crate::outbox::leases::Leases;
+use crate::outbox::session::Session;
+use crate::process::clock;
+
+/// The lanes are looked at this often: a free one is taken within it.
+const LOOK_MS: u64 = 200;
+
+/// How long leases last, and how long a delivery may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// Lease time, in milliseconds.
+    pub(super) ttl_ms: u64,
+    /// Time between renewals, in milliseconds.
+    pub(super) renew_ms: u64,
+    /// A record handed over may still arrive this much later, in milliseconds, margin included.
+    pub(super) delivery_ms: u64,
+}
+
+/// Keeps the leases for the loop.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    session: Session,
+    leases: Leases,
+    terms: Terms,
+    news: mpsc::Sender<News>,
+    /// How many marks have committed; the loop counts.
+    marks_committed: Arc<AtomicU64>,
+    held: BTreeMap<Lane, Epoch>,
+    /// Held, but on their way to other relays.
+    leaving: BTreeSet<Lane>,
+    /// Lost, and not settled yet.
+    unsettled: HashSet<Lane>,
+    releases: BTreeMap<Lane, Epoch>,
+    burials: Vec<Burial>,
+    retiring: bool,
+    renew_at: Instant,
+}
+
+/// The loop is gone.
+struct Alone;
+
+impl Keeper {
+    pub(super) fn new(
+        session: Session,
+        leases: Leases,
+        terms: Terms,
+        news: mpsc::Sender<News>,
+        marks_committed: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            session,
+            leases,
+            terms,
+            news,
+            marks_committed,
+            held: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            unsettled: HashSet::new(),
+            releases: BTreeMap::new(),
+            burials: Vec::new(),
+            retiring: false,
+            renew_at: Instant::now(),
+        }
+    }
+
+    /// Keeps leases until the loop has no more errands, then leaves the other relays.
+    pub(super) async fn run(mut self, mut errands: mpsc::UnboundedReceiver<Errand>) {
+        let mut looks = tokio::time::interval(Duration::from_millis(LOOK_MS));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                errand = errands.recv() => match errand {
+                    Some(errand) => self.note(errand),
+                    None => break,
+                },
+                _ = looks.tick() => {}
+            }
+            match self.tend().await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    if self.tell(News::KeepFailed(error)).await.is_err() {
+                        break;
+                    }
+                    looks.reset();
+                }
+                Err(Alone) => break,
+            }
+        }
+        if let Err(error) = self.leases.leave(&mut self.session).await {
+            tracing::debug!(%error, "the heartbeat is left to expire");
+        }
+        self.session.close().await;
+    }
+
+    fn note(&mut self, errand: Errand) {
+        match errand {
+            Errand::Release(lane, epoch) => {
+                self.releases.insert(lane, epoch);
+            }
+            Errand::Bury(burial) => self.burials.push(burial),
+            Errand::Settled(lane) => {
+                self.unsettled.remove(&lane);
+            }
+            Errand::Sync => self.renew_at = Instant::now(),
+            Errand::Retire => self.retiring = true,
+        }
+    }
+
+    /// Does all that is due. The outer error says that the loop is gone, the inner one that the
+    /// database failed.
+    async fn tend(&mut self) -> Result<Result<(), OutboxError>, Alone> {
+        for step in 0..4 {
+            let news = match step {
+                0 => self.renew().await,
+                1 => self.bury().await,
+                2 => self.release().await,
+                _ => self.balance().await,
+            };
+            match news {
+                Ok(news) => {
+                    for news in news {
+                        self.tell(news).await?;
+                    }
+                }
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn tell(&self, news: News) -> Result<(), Alone> {
+        self.news.send(news).await.map_err(|_closed| Alone)
+    }
+
+    /// Until when rows may be handed over under a lease asked for at `asked_ms`.
+    fn fly_until_ms(&self, asked_ms: u64) -> u64 {
+        (asked_ms + self.terms.ttl_ms).saturating_sub(self.terms.delivery_ms)
+    }
+
+    async fn renew(&mut self) -> Result<Vec<News>, OutboxError> {
+        if Instant::now() < self.renew_at {
+            return Ok(Vec::new());
+        }
+        let asked_ms = clock::boot_ms();
+        let marks_committed = self.marks_committed.load(Ordering::Acquire);
+        let renewed = self.leases.renew(&mut self.session).await?;
+        self.renew_at = Instant::now() + Duration::from_millis(self.terms.renew_ms);
+        let fly_until_ms = self.fly_until_ms(asked_ms);
+        let mut news = self.drop_lost(&renewed);
+        news.extend(self.adopt(&renewed, fly_until_ms));
+        news.push(News::Renewed {
+            lanes: renewed,
+            fly_until_ms,
+            marks_committed,
+        });
+        Ok(news)
+    }
+
+    /// Lanes that are held no more, or under another epoch.
+    fn drop_lost(&mut self, renewed: &[(Lane, Epoch)]) -> Vec<News> {
+        let lost: Vec<Lane> = self
+            .held
+            .iter()
+            .filter(|&(&lane, &epoch)| !renewed.contains(&(lane, epoch)))
+            .map(|(&lane, _)| lane)
+            .collect();
+        for lane in &lost {
+            self.held.remove(lane);
+            self.leaving.remove(lane);
+            self.releases.remove(lane);
+            self.burials.retain(|burial| burial.lane != *lane);
+            self.unsettled.insert(*lane);
+        }
+        lost.into_iter().map(News::Lost).collect()
+    }
+
+    /// Lanes that are held without knowing it: the answer to their claim was lost.
+    fn adopt(&mut self, renewed: &[(Lane, Epoch)], fly_until_ms: u64) -> Vec<News> {
+        let mut news = Vec::new();
+        for &(lane, epoch) in renewed {
+            if self.unsettled.contains(&lane) || self.held.contains_key(&lane) {
+                continue;
+            }
+            self.held.insert(lane, epoch);
+            news.push(News::Claimed {
+                lane,
+                epoch,
+                fly_until_ms,
+            });
+        }
+        news
+    }
+
+    async fn bury(&mut self) -> Result<Vec<News>, OutboxError> {
+        let mut news = Vec::new();
+        while let Some(burial) = self.burials.pop() {
+            match self.leases.bury(&mut self.session, &burial).await {
+                Ok(_written) => news.push(News::Buried(burial.at)),
+                Err(error) => {
+                    self.burials.push(burial);
+                    return self.partly(news, error).await;
+                }
+            }
+        }
+        Ok(news)
+    }
+
+    async fn release(&mut self) -> Result<Vec<News>, OutboxError> {
+        let mut news = Vec::new();
+        while let Some((lane, epoch)) = self.releases.pop_first() {
+            match self.leases.release(&mut self.session, lane, epoch).await {
+                Ok(_written) => {
+                    self.held.remove(&lane);
+                    self.leaving.remove(&lane);
+                    news.push(News::Released(lane));
+                }
+                Err(error) => {
+                    self.releases.insert(lane, epoch);
+                    return self.partly(news, error).await;
+                }
+            }
+        }
+        Ok(news)
+    }
+
+    /// Tells what was done before an error, then the error.
+    async fn partly(&self, news: Vec<News>, error: OutboxError) -> Result<Vec<News>, OutboxError> {
+        for news in news {
+            if self.tell(news).await.is_err() {
+                break;
+            }
+        }
+        Err(error)
+    }
+
+    /// Claims what is missing of this relay's share, or offers what is too much.
+    async fn balance(&mut self) -> Result<Vec<News>, OutboxError> {
+        if self.retiring {
+            return Ok(Vec::new());
+        }
+        let view = self.leases.view(&mut self.session).await?;
+        let share = fair_share(view.lanes, &view.relays, self.leases.token());
+        let mine = self.held.len() - self.leaving.len();
+        if mine > share {
+            return Ok(self.offer(mine - share));
+        }
+        let want = (share - mine).min(view.free);
+        if want == 0 {
+            return Ok(Vec::new());
+        }
+        let excluded: Vec<Lane> = self
+            .unsettled
+            .iter()
+            .chain(self.held.keys())
+            .copied()
+            .collect();
+        let asked_ms = clock::boot_ms();
+        let claimed = self
+            .leases
+            .claim(&mut self.session, want, &excluded)
+            .await?;
+        Ok(self.adopt(&claimed, self.fly_until_ms(asked_ms)))
+    }
+
+    fn offer(&mut self, surplus: usize) -> Vec<News> {
+        let offered: Vec<Lane> = self
+            .held
+            .keys()
+            .rev()
+            .filter(|lane| !self.leaving.contains(lane))
+            .take(surplus)
+            .copied()
+            .collect();
+        self.leaving.extend(&offered);
+        offered.into_iter().map(News::Surplus).collect()
+    }
+}

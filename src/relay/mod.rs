@@ -1,0 +1,285 @@
+//! The relay: reads the outbox, publishes to Kafka, marks what Kafka confirmed.
+//!
+//! ```text
+//!             asks ┌────────┐ pages
+//!          ┌──────▶│ reader │────────┐
+//!          │       └────────┘        ▼
+//!      ┌──────┐  records  ┌───────────┐ landings
+//!      │ flow │──────────▶│ publisher │──────────▶ back to the flow
+//!      └──────┘           └───────────┘
+//!       │    │  names   ┌────────┐
+//!       │    └─────────▶│ marker │──▶ marked
+//!       │ errands       └────────┘
+//!       │     ┌────────┐
+//!       └────▶│ keeper │──▶ lanes claimed, renewed, lost, released
+//!             └────────┘
+//! ```
+//!
+//! Owns the tasks and how they start and end. Every decision is made in `decide`; every statement
+//! is in `outbox`.
+//!
+//! Invariants:
+//! - nothing is global: a process could run several relays;
+//! - a dependency that is away is waited for, at the start as later; only a disagreement that no
+//!   waiting mends ends the relay.
+
+mod flow;
+mod health;
+mod keeper;
+mod marker;
+mod news;
+mod reader;
+mod start;
+mod timing;
+mod warden;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+pub use self::flow::Ended;
+use self::flow::{Flow, Hands};
+use self::health::Health;
+use self::keeper::{Keeper, Terms};
+use self::marker::Marker;
+use self::reader::Reader;
+use self::start::Ready;
+use self::timing::Timing;
+use crate::decide::envelope::Envelope;
+use crate::decide::route::{Route, RouteError};
+use crate::decide::window::{Limits, Window};
+use crate::http::Readiness;
+use crate::kafka::KafkaError;
+use crate::kafka::producer::{self, KafkaPublisher};
+use crate::outbox::error::OutboxError;
+use crate::outbox::identity::Mismatch;
+use crate::outbox::leases::{Leases, Member};
+use crate::outbox::mark::Marks;
+use crate::outbox::names::Names;
+use crate::outbox::page::Pages;
+use crate::outbox::session::{Access, Purpose, Session};
+use crate::process::settings::Settings;
+use crate::process::shutdown::Shutdown;
+
+/// The largest record that librdkafka takes by default (`message.max.bytes`), in bytes.
+const RECORD_BYTES_MAX: u64 = 1_000_000;
+/// News wait in a queue this long at most; more would be memory without bound.
+const NEWS_MAX: usize = 64;
+/// Sessions that do not mark: the reader's and the keeper's.
+const SESSIONS_BESIDE_MARKERS: u32 = 2;
+/// The workers of a relay that is over get this long to close their sessions.
+const CLOSE_MS: u64 = 1_000;
+
+/// Why a relay cannot run at all; none of these mends itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The outbox and this relay do not agree.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+    /// The route cannot name topics.
+    #[error("route.topic: {0}")]
+    Route(#[from] RouteError),
+    /// The database cannot be addressed.
+    #[error(transparent)]
+    Database(#[from] OutboxError),
+    /// The Kafka client refuses its properties.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+}
+
+/// What is asked of one run beside the settings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Feed the Kafka cluster that the brokers lead to, whatever was recorded.
+    pub adopt_kafka_cluster: bool,
+}
+
+/// Runs a relay until a stop is asked for; `None` if that was before it had begun.
+pub async fn run(
+    settings: &Settings,
+    options: Options,
+    shutdown: Shutdown,
+    probes: watch::Sender<Readiness>,
+) -> Result<Option<Ended>, RelayError> {
+    let plan = Plan::new(settings)?;
+    let started = tokio::select! {
+        started = start::wait_for_dependencies(&plan, options, &probes) => started?,
+        () = shutdown.wait() => return Ok(None),
+    };
+    let ended = plan.run(started, shutdown, probes).await?;
+    Ok(Some(ended))
+}
+
+/// All that settings alone decide.
+#[derive(Debug)]
+struct Plan {
+    settings: Settings,
+    names: Names,
+    access: Access,
+    route: Route,
+    member: Member,
+}
+
+impl Plan {
+    fn new(settings: &Settings) -> Result<Self, RelayError> {
+        let database = &settings.database;
+        let access = Access::new(
+            database.url.expose(),
+            &settings.relay.name,
+            database.statement_timeout_ms,
+        )?;
+        Ok(Self {
+            names: Names::new(&database.schema, &database.table),
+            access,
+            route: Route::parse(&settings.route.topic)?,
+            member: Member {
+                name: settings.relay.name.clone(),
+                token: Uuid::new_v4(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                routing: settings.route.topic.clone(),
+            },
+            settings: settings.clone(),
+        })
+    }
+
+    fn session(&self, purpose: Purpose) -> Session {
+        Session::new(&self.access, purpose)
+    }
+
+    fn record_bytes_max(&self) -> u64 {
+        let property = self.settings.kafka.properties.get("message.max.bytes");
+        property
+            .and_then(|value| value.expose().parse().ok())
+            .unwrap_or(RECORD_BYTES_MAX)
+    }
+
+    fn terms(&self) -> Terms {
+        let lanes = &self.settings.lanes;
+        Terms {
+            ttl_ms: lanes.lease_ttl_ms,
+            renew_ms: lanes.renew_ms,
+            delivery_ms: self.settings.kafka.message_timeout_ms + lanes.margin_ms,
+        }
+    }
+
+    /// Starts the tasks, runs the loop to its end, and sees the tasks off.
+    async fn run(
+        self,
+        ready: Ready,
+        shutdown: Shutdown,
+        probes: watch::Sender<Readiness>,
+    ) -> Result<Ended, RelayError> {
+        let (publisher, landings) = producer::start(ready.kafka)?;
+        let publisher = Arc::new(publisher);
+        let warden = warden::start(
+            Arc::clone(&publisher),
+            self.settings.kafka.message_timeout_ms,
+        );
+        let (news_out, news) = mpsc::channel(NEWS_MAX);
+        let marks_committed = Arc::new(AtomicU64::new(0));
+        let (keeper, keeping) = self.start_keeper(news_out.clone(), Arc::clone(&marks_committed));
+        let (reader, reading) = self.start_reader(news_out.clone());
+        let (markers, mut tasks) = self.start_markers(&news_out);
+        tasks.extend([keeping, reading]);
+        let health = Health::new(probes, publisher.trouble());
+        let relay = &self.settings.relay;
+        let limits = Limits {
+            rows: relay.window_rows,
+            bytes: relay.window_bytes,
+        };
+        let window = Window::new(relay.order, limits, markers.len());
+        let timing = Timing {
+            poll_ms: relay.poll_interval_ms,
+            idle_ms: relay.idle_poll_interval_ms,
+            grace_ms: relay.shutdown_grace_ms,
+        };
+        let hands = Hands {
+            publisher: Arc::clone(&publisher),
+            landings,
+            news,
+            reader,
+            markers,
+            keeper,
+            marks_committed,
+        };
+        drop(news_out);
+        let ended = Flow::new(window, hands, timing, health).run(shutdown).await;
+        warden.abort();
+        see_off(tasks, &publisher).await;
+        Ok(ended)
+    }
+
+    fn start_keeper(
+        &self,
+        news: mpsc::Sender<news::News>,
+        marks_committed: Arc<AtomicU64>,
+    ) -> (mpsc::UnboundedSender<news::Errand>, JoinHandle<()>) {
+        let (errands_in, errands) = mpsc::unbounded_channel();
+        let terms = self.terms();
+        let leases = Leases::new(&self.names, self.member.clone(), terms.ttl_ms);
+        let session = self.session(Purpose::Keep);
+        let keeper = Keeper::new(session, leases, terms, news, marks_committed);
+        (errands_in, tokio::spawn(keeper.run(errands)))
+    }
+
+    fn start_reader(
+        &self,
+        news: mpsc::Sender<news::News>,
+    ) -> (mpsc::Sender<crate::decide::window::Ask>, JoinHandle<()>) {
+        let (asks_in, asks) = mpsc::channel(1);
+        let reader = Reader {
+            session: self.session(Purpose::Read),
+            pages: Pages::new(&self.names, self.member.token, self.record_bytes_max()),
+            route: self.route.clone(),
+            envelope: Envelope::new(self.settings.events.source.clone()),
+        };
+        (asks_in, tokio::spawn(reader.run(asks, news)))
+    }
+
+    fn start_markers(
+        &self,
+        news: &mpsc::Sender<news::News>,
+    ) -> (
+        Vec<mpsc::Sender<Vec<crate::event::EventRef>>>,
+        Vec<JoinHandle<()>>,
+    ) {
+        let sessions = self.settings.database.max_connections;
+        let count = sessions.saturating_sub(SESSIONS_BESIDE_MARKERS).max(1);
+        (0..count)
+            .map(|_| mpsc::channel(1))
+            .enumerate()
+            .map(|(index, (batches_in, batches))| {
+                let marker = Marker {
+                    index,
+                    session: self.session(Purpose::Mark),
+                    marks: Marks::new(&self.names, self.settings.relay.after_publish),
+                };
+                (batches_in, tokio::spawn(marker.run(batches, news.clone())))
+            })
+            .unzip()
+    }
+}
+
+/// Lets the tasks close their sessions and the producer end, but does not wait for long.
+async fn see_off(tasks: Vec<JoinHandle<()>>, publisher: &KafkaPublisher) {
+    let closing = async {
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::debug!(%error, "a task did not end by itself");
+            }
+        }
+        if let Err(error) = publisher.close(Duration::ZERO).await {
+            tracing::debug!(%error, "the producer did not close");
+        }
+    };
+    if tokio::time::timeout(Duration::from_millis(CLOSE_MS), closing)
+        .await
+        .is_err()
+    {
+        tracing::debug!("some sessions are left for the server to close");
+    }
+}

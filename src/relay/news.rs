@@ -1,0 +1,76 @@
+//! What the loop and those who work for it tell each other.
+//!
+//! Owns the vocabulary between tasks, nothing else.
+
+use crate::decide::reading::Sighting;
+use crate::decide::window::{Burial, Page};
+use crate::event::{Epoch, EventRef, Lane};
+use crate::outbox::error::OutboxError;
+
+/// What a task tells the loop.
+#[derive(Debug)]
+pub(super) enum News {
+    /// The reader saw who writes.
+    Sighted(Sighting),
+    /// The reader brings a page.
+    Page(Page),
+    /// The reader's statement failed; what its session learned is void.
+    ReadFailed(OutboxError),
+    /// A marker's batch is committed.
+    Marked {
+        /// Which marker.
+        marker: usize,
+        /// How many rows it still found unpublished.
+        rows: u64,
+    },
+    /// A marker's batch failed, or may have.
+    MarkFailed {
+        /// Which marker.
+        marker: usize,
+        /// Why.
+        error: OutboxError,
+    },
+    /// The keeper claimed a lane.
+    Claimed {
+        /// The lane.
+        lane: Lane,
+        /// Its new epoch.
+        epoch: Epoch,
+        /// Until when its rows may be handed over, in boot milliseconds.
+        fly_until_ms: u64,
+    },
+    /// The keeper renewed its leases by a synchronous commit.
+    Renewed {
+        /// The lanes still held.
+        lanes: Vec<(Lane, Epoch)>,
+        /// Until when their rows may be handed over, in boot milliseconds.
+        fly_until_ms: u64,
+        /// How many marks had committed when the commit began.
+        marks_committed: u64,
+    },
+    /// Another relay should have this lane.
+    Surplus(Lane),
+    /// The lease of this lane is gone.
+    Lost(Lane),
+    /// This lane was given back.
+    Released(Lane),
+    /// This row is dead in the outbox, or not ours to bury any more.
+    Buried(EventRef),
+    /// The keeper's statement failed.
+    KeepFailed(OutboxError),
+}
+
+/// What the loop asks of the keeper.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// Give this lane back: nothing of it is unreported or unmarked.
+    Release(Lane, Epoch),
+    /// Declare this row dead.
+    Bury(Burial),
+    /// Nothing of this lost lane is unreported or unmarked any more: it may be claimed again.
+    Settled(Lane),
+    /// Renew now: many marks wait to be durable.
+    Sync,
+    /// Claim nothing more.
+    Retire,
+}

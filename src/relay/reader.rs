@@ -1,0 +1,94 @@
+//! The reader: carries the window's asks to the database and brings back pages of records.
+//!
+//! Owns the reading session, the route and the form of records. Decides nothing about the rows.
+//!
+//! Invariant: one ask at a time, answered in order; a failed one ends the session.
+
+use tokio::sync::mpsc;
+
+use super::news::News;
+use crate::decide::envelope::Envelope;
+use crate::decide::route::Route;
+use crate::decide::window::{Ask, Candidate, Page, PageRange};
+use crate::event::Event;
+use crate::outbox::error::OutboxError;
+use crate::outbox::page::{EventRange, Fetched, Pages};
+use crate::outbox::session::Session;
+use crate::outcome::{Defect, Failure};
+use crate::record::Record;
+
+/// Reads for the loop.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) session: Session,
+    pub(super) pages: Pages,
+    pub(super) route: Route,
+    pub(super) envelope: Envelope,
+}
+
+impl Reader {
+    /// Answers asks until there are no more.
+    pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>, news: mpsc::Sender<News>) {
+        while let Some(ask) = asks.recv().await {
+            let answer = match self.answer(&ask).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    self.session.close().await;
+                    News::ReadFailed(error)
+                }
+            };
+            if news.send(answer).await.is_err() {
+                break;
+            }
+        }
+        self.session.close().await;
+    }
+
+    async fn answer(&mut self, ask: &Ask) -> Result<News, OutboxError> {
+        match ask {
+            Ask::Sight => self.pages.sight(&mut self.session).await.map(News::Sighted),
+            Ask::Page(read) => {
+                let ranges = self.pages.read(&mut self.session, read).await?;
+                let ranges = ranges.into_iter().map(|range| self.page_range(range));
+                Ok(News::Page(Page {
+                    ranges: ranges.collect(),
+                }))
+            }
+        }
+    }
+
+    fn page_range(&mut self, range: EventRange) -> PageRange {
+        PageRange {
+            lane: range.lane,
+            epoch: range.epoch,
+            end: range.end,
+            rows: range
+                .events
+                .into_iter()
+                .map(|fetched| self.candidate(fetched))
+                .collect(),
+        }
+    }
+
+    fn candidate(&mut self, fetched: Fetched) -> Candidate {
+        let (at, wait_ms) = (fetched.event.at, fetched.event.wait_ms);
+        let key = fetched.event.key.clone();
+        let content = match fetched.oversized_bytes {
+            Some(bytes) => Err(Defect::new(format!(
+                "the payload is too large for any record: {bytes} bytes as stored"
+            ))),
+            None => self.record(fetched.event),
+        };
+        Candidate {
+            at,
+            key,
+            wait_ms,
+            content: content.map_err(Failure::from),
+        }
+    }
+
+    fn record(&mut self, event: Event) -> Result<Record, Defect> {
+        let topic = self.route.topic(&event)?;
+        self.envelope.record(event, topic)
+    }
+}

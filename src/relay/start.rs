@@ -1,0 +1,165 @@
+//! The start: waits for the database, its tables and Kafka, and checks that all agree.
+//!
+//! Owns what happens before the first lane is claimed. A dependency that is away is waited for and
+//! told about once, then at intervals; a disagreement ends the relay before it has done anything.
+//!
+//! Invariant: nothing is written but the first record of which cluster the outbox feeds.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use tokio::sync::watch;
+
+use super::health::Repeat;
+use super::{Options, Plan, RelayError};
+use crate::http::Readiness;
+use crate::kafka::admin::Admin;
+use crate::kafka::properties::client_config;
+use crate::outbox::error::OutboxError;
+use crate::outbox::identity::{self, Identity};
+use crate::outbox::session::{Purpose, Session};
+use crate::process::clock;
+
+/// Between two tries while a dependency is away.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The brokers get this long to answer a look.
+const KAFKA_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the start found.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// The client configuration that reached Kafka.
+    pub(super) kafka: ClientConfig,
+}
+
+/// Waits until everything is there and agrees.
+pub(super) async fn wait_for_dependencies(
+    plan: &Plan,
+    options: Options,
+    probes: &watch::Sender<Readiness>,
+) -> Result<Ready, RelayError> {
+    let mut session = plan.session(Purpose::Keep);
+    let agreed = wait_for_tables(plan, &mut session, probes).await;
+    agreed.check_versions()?;
+    warn_of_routing(plan, &agreed);
+    let kafka = kafka_config(plan);
+    let cluster_id = wait_for_kafka(&kafka, probes).await?;
+    if !options.adopt_kafka_cluster {
+        agreed.check_cluster(&cluster_id)?;
+    }
+    record(plan, &mut session, (&cluster_id, options), probes).await;
+    session.close().await;
+    tracing::info!(
+        relay = plan.member.name,
+        version = plan.member.version,
+        outbox = plan.names.outbox(),
+        lanes = agreed.lanes,
+        kafka.cluster = cluster_id,
+        "relay started"
+    );
+    Ok(Ready { kafka })
+}
+
+fn kafka_config(plan: &Plan) -> ClientConfig {
+    let kafka = &plan.settings.kafka;
+    let properties = kafka
+        .properties
+        .iter()
+        .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+        .collect();
+    client_config(
+        &kafka.brokers,
+        kafka.message_timeout_ms,
+        &properties,
+        plan.settings.relay.window_rows,
+    )
+}
+
+async fn wait_for_tables(
+    plan: &Plan,
+    session: &mut Session,
+    probes: &watch::Sender<Readiness>,
+) -> Identity {
+    let mut repeat = Repeat::default();
+    loop {
+        match Identity::read(session, &plan.names).await {
+            Ok(identity) => return identity,
+            Err(error) => wait(&mut repeat, probes, &database_reason(plan, &error)).await,
+        }
+    }
+}
+
+/// What is missing, with the cure where it is known.
+fn database_reason(plan: &Plan, error: &OutboxError) -> String {
+    let outbox = plan.names.outbox();
+    match error.code() {
+        // undefined_table, invalid_schema_name
+        Some("42P01" | "3F000") => {
+            format!("database: {outbox} is not migrated yet: run `outbox-relay migrate`")
+        }
+        // insufficient_privilege
+        Some("42501") => {
+            format!("database: {error}: run `outbox-relay migrate --grant-relay ROLE`")
+        }
+        _ => format!("database: {error}"),
+    }
+}
+
+async fn wait_for_kafka(
+    config: &ClientConfig,
+    probes: &watch::Sender<Readiness>,
+) -> Result<String, RelayError> {
+    let admin = Admin::start(config)?;
+    let mut repeat = Repeat::default();
+    loop {
+        match admin.cluster_id(KAFKA_PATIENCE).await {
+            Ok(cluster_id) => return Ok(cluster_id),
+            Err(error) => wait(&mut repeat, probes, &format!("kafka: {error}")).await,
+        }
+    }
+}
+
+async fn record(
+    plan: &Plan,
+    session: &mut Session,
+    (cluster_id, options): (&str, Options),
+    probes: &watch::Sender<Readiness>,
+) {
+    let mut repeat = Repeat::default();
+    let adopt = options.adopt_kafka_cluster;
+    loop {
+        let recorded = async {
+            identity::record_cluster(session, &plan.names, cluster_id, adopt).await?;
+            identity::record_routing(session, &plan.names, &plan.member.routing).await
+        };
+        match recorded.await {
+            Ok(()) => return,
+            Err(error) => wait(&mut repeat, probes, &database_reason(plan, &error)).await,
+        }
+    }
+}
+
+fn warn_of_routing(plan: &Plan, agreed: &Identity) {
+    if let Some(routing) = &agreed.routing
+        && *routing != plan.member.routing
+    {
+        tracing::warn!(
+            recorded = routing,
+            ours = plan.member.routing,
+            "another relay of this outbox routes differently: events may change topics half-way"
+        );
+    }
+}
+
+/// Says what is waited for, to the probes always and to the log at intervals, and pauses.
+async fn wait(repeat: &mut Repeat, probes: &watch::Sender<Readiness>, reason: &str) {
+    if repeat.is_due(clock::boot_ms()) {
+        tracing::warn!("waiting: {reason}");
+    }
+    probes.send_replace(Readiness {
+        ready: false,
+        reasons: vec![reason.to_owned()],
+        lanes: 0,
+    });
+    tokio::time::sleep(PAUSE).await;
+}

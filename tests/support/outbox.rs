@@ -1,0 +1,122 @@
+//! A migrated outbox in a database of its own, and relays on it.
+//!
+//! Owns the settings that a test's relays share. Knows nothing of what a test asks of them.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgPool;
+
+use super::{Database, Kafka, Postgres, RelayProcess, eventually};
+
+/// How long a verb may take on a busy machine.
+const VERB: Duration = Duration::from_secs(30);
+
+/// An outbox with the topic that its events go to.
+pub(crate) struct Outbox {
+    pub(crate) database: Database,
+    pub(crate) pool: PgPool,
+    /// Where events go whose rows name no topic.
+    pub(crate) topic: String,
+    settings: Vec<(String, String)>,
+}
+
+impl Outbox {
+    /// A new outbox on the shared servers, with a topic of six partitions.
+    pub(crate) async fn create() -> Self {
+        Self::create_on(Postgres::shared().await, Kafka::shared().await).await
+    }
+
+    /// A new outbox on these servers.
+    pub(crate) async fn create_on(postgres: &Postgres, kafka: &Kafka) -> Self {
+        let database = Database::create(postgres).await;
+        let topic = kafka.topic("orders", 6).await;
+        let pool = database.pool().await;
+        let settings = [
+            ("database.url", database.url()),
+            ("kafka.brokers", kafka.brokers()),
+            ("route.topic", &topic),
+            ("http.listen", "127.0.0.1:0"),
+        ];
+        let outbox = Self {
+            settings: settings
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .to_vec(),
+            database,
+            pool,
+            topic,
+        };
+        outbox.migrate(&[]).await;
+        outbox
+    }
+
+    /// Runs `migrate` with these arguments.
+    pub(crate) async fn migrate(&self, arguments: &[&str]) {
+        let arguments = [&["migrate"], arguments].concat();
+        let mut migrate = self.verb(&arguments, &[]);
+        assert_eq!(migrate.wait_exit(VERB).await, 0, "migrate succeeds");
+    }
+
+    /// Starts a relay; later settings win over the outbox's own.
+    pub(crate) fn relay(&self, settings: &[(&str, &str)]) -> RelayProcess {
+        self.verb(&["run"], settings)
+    }
+
+    /// Starts any verb of the program on this outbox.
+    pub(crate) fn verb(&self, arguments: &[&str], settings: &[(&str, &str)]) -> RelayProcess {
+        let mut all: Vec<(&str, &str)> = self
+            .settings
+            .iter()
+            .filter(|(key, _)| settings.iter().all(|(other, _)| other != key))
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        all.extend(settings);
+        RelayProcess::start(arguments, &all)
+    }
+
+    /// Writes one event in a transaction of its own; returns its number.
+    pub(crate) async fn write(&self, aggregate_id: &str, payload: &str) -> i64 {
+        sqlx::query_scalar(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+             VALUES ('order', $1, 'OrderPlaced', $2::jsonb) RETURNING seq",
+        )
+        .bind(aggregate_id)
+        .bind(payload)
+        .fetch_one(&self.pool)
+        .await
+        .expect("an event is written")
+    }
+
+    /// Writes so many events over so many aggregates in one statement.
+    pub(crate) async fn write_many(&self, events: i32, aggregates: i32) {
+        sqlx::query(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+             SELECT 'order', (n % $2)::text, 'OrderPlaced', jsonb_build_object('n', n)
+             FROM generate_series(1, $1) AS n",
+        )
+        .bind(events)
+        .bind(aggregates)
+        .execute(&self.pool)
+        .await
+        .expect("events are written");
+    }
+
+    /// How many rows answer this condition.
+    pub(crate) async fn count(&self, condition: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM outbox WHERE {condition}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_one(&self.pool)
+            .await
+            .expect("rows are counted")
+    }
+
+    /// Waits until nothing waits for publication any more.
+    pub(crate) async fn drained(&self, within: Duration) {
+        eventually("the outbox is drained", within, async || {
+            match self.count("published_at IS NULL AND dead_at IS NULL").await {
+                0 => Ok(()),
+                left => Err(format!("{left} rows wait")),
+            }
+        })
+        .await;
+    }
+}
