@@ -162,7 +162,7 @@ fn files_are_short_named_and_opened_well() {
     );
     one("src/kafka/lane_manager.rs", "", "`manager`");
     one("tests/common/mod.rs", "", "`common`");
-    one("src/relay/a.rs", concat!("// TO", "DO: later"), "is left");
+    one("src/relay/a.rs", "// TODO: later", "is left");
     assert_eq!(
         found(&[("src/relay/a.rs", "use std::fmt;\n//! Late.")]).len(),
         1
