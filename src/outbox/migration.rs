@@ -23,8 +23,8 @@ const MIGRATIONS: [(i32, &str, &str); 1] = [(
     include_str!("../../migrations/0001_outbox.sql"),
 )];
 
-const GRANT_WRITER: &str = include_str!("../../migrations/grants/writer.sql");
-const GRANT_RELAY: &str = include_str!("../../migrations/grants/relay.sql");
+const GRANT_WRITER: &str = include_str!("grants/writer.sql");
+const GRANT_RELAY: &str = include_str!("grants/relay.sql");
 
 /// `migrations_table`: locks nothing that exists.
 const MIGRATIONS_TABLE: &str = "

@@ -13,7 +13,7 @@ const VERB: Duration = Duration::from_secs(30);
 
 /// An outbox with the topic that its events go to.
 pub(crate) struct Outbox {
-    pub(crate) database: Database,
+    _database: Database,
     pub(crate) pool: PgPool,
     /// Where events go whose rows name no topic.
     pub(crate) topic: String,
@@ -41,7 +41,7 @@ impl Outbox {
             settings: settings
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .to_vec(),
-            database,
+            _database: database,
             pool,
             topic,
         };

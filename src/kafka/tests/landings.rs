@@ -11,9 +11,9 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{Instant, timeout};
 
-use super::super::producer::start;
-use super::super::publish::Publish;
 use super::{Airport, Cluster, PATIENCE, flight, record};
+use crate::kafka::producer::start;
+use crate::kafka::publish::Publish;
 use crate::outcome::Class;
 use crate::record::Header;
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rdkafka::types::RDKafkaRespErr;
 
-use super::super::KafkaError;
-use super::super::admin::{Admin, Topic};
-use super::super::producer::start;
 use super::{Cluster, PATIENCE};
+use crate::kafka::KafkaError;
+use crate::kafka::admin::{Admin, Topic};
+use crate::kafka::producer::start;
 
 #[tokio::test]
 async fn the_cluster_answers_questions() {

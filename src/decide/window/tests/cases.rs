@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use super::super::*;
 use super::world::{FOREVER_MS, ModelRow, RowState, candidate};
 use crate::decide::reading::{PageEnd, Sighting};
+use crate::decide::window::*;
 use crate::outcome::Receipt;
 
 /// A window that holds lane 0 and has read, sent, confirmed and marked row 1.

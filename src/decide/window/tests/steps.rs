@@ -1,7 +1,7 @@
 //! What happens in the model between reading and marking: flights, reports, marks and faults.
 
-use super::super::*;
 use super::world::{LANES, Marking, RowState, World, failure};
+use crate::decide::window::*;
 use crate::outcome::{Class, Receipt};
 
 impl World {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::super::*;
 use crate::decide::reading::{PageEnd, Sighting};
+use crate::decide::window::*;
 use crate::outcome::Class;
 
 pub(super) const KEYS: u64 = 6;
