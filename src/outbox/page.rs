@@ -51,7 +51,7 @@ WITH held AS MATERIALIZED (
     ) AS o
 ), measured AS (
     SELECT p.*, row_number() OVER pages AS number,
-        sum(coalesce(length(p.payload), 0) + coalesce(length(p.headers), 0) + 256)
+        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.headers), 0) + 256)
             OVER pages AS bytes
     FROM page AS p
     WINDOW pages AS (ORDER BY p.place, p.seq ROWS UNBOUNDED PRECEDING)

@@ -218,12 +218,7 @@ impl Window {
         if let Some(lane) = self.reader.giant {
             return self.giant_read(lane);
         }
-        let rows_max = self.room.free_rows().min(page_rows);
-        if rows_max < self.room.limit_rows().min(page_rows).div_ceil(8)
-            || self.room.free_bytes() == 0
-        {
-            return None;
-        }
+        let rows_max = self.room.page_rows(page_rows)?;
         if let Some(read) = self.refill_read(rows_max, now_ms) {
             return Some(read);
         }

@@ -54,6 +54,11 @@ const KEY_PART: usize = 8;
 const KEY_FLOOR_PART: usize = 1_000;
 /// A key may always hold a few rows, however small the window is.
 const KEY_FLOOR_ROWS: usize = 4;
+/// However full the window is, a key may hold this part of its bytes.
+const KEY_FLOOR_BYTES_PART: usize = 64;
+/// Pages are read only while this part of the window is free: smaller ones cost more than they
+/// bring.
+const PAGE_PART: usize = 16;
 
 impl Room {
     pub(super) fn new(limits: Limits) -> Self {
@@ -65,10 +70,6 @@ impl Room {
         }
     }
 
-    pub(super) fn limit_rows(&self) -> usize {
-        self.limits.rows
-    }
-
     pub(super) fn rows(&self) -> usize {
         self.rows
     }
@@ -77,7 +78,7 @@ impl Room {
         self.bytes
     }
 
-    pub(super) fn free_rows(&self) -> usize {
+    fn free_rows(&self) -> usize {
         self.limits.rows.saturating_sub(self.rows)
     }
 
@@ -93,7 +94,16 @@ impl Room {
 
     /// The most bytes that one key may hold as things stand, beyond its first row.
     fn key_bytes_max(&self) -> usize {
-        self.free_bytes() / KEY_PART
+        let floor = self.limits.bytes / KEY_FLOOR_BYTES_PART;
+        floor.max(self.free_bytes() / KEY_PART)
+    }
+
+    /// How many of `page_rows` rows there is room to read, or `None` if too few to be worth it.
+    pub(super) fn page_rows(&self, page_rows: usize) -> Option<usize> {
+        let rows = self.free_rows().min(page_rows);
+        let worth = rows >= self.limits.rows.min(page_rows).div_ceil(PAGE_PART)
+            && self.free_bytes() >= (self.limits.bytes / PAGE_PART).max(1);
+        worth.then_some(rows)
     }
 
     /// Whether a row of `size` may be taken in, given what its key holds already.
