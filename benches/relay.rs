@@ -1,7 +1,7 @@
 //! How fast one relay is on real servers: the drain of a backlog, the latency of single
 //! transactions, and what it costs in memory and CPU, idle too.
 //!
-//! `cargo bench` runs all of it on servers of its own; figures of one run compare with each other,
+//! `cargo bench --bench relay` runs all of it on servers of its own; figures of one run compare with each other,
 //! not with another machine's. `ROWS` and `SECONDS` make it shorter.
 
 #[path = "../tests/support/mod.rs"]
@@ -50,10 +50,12 @@ async fn drain(postgres: &Postgres, kafka: &Kafka, rows: i64, after_publish: &st
         .execute(&outbox.pool)
         .await
         .expect("a backlog is written");
-    sqlx::raw_sql("VACUUM ANALYZE outbox; CHECKPOINT")
-        .execute(&outbox.pool)
-        .await
-        .expect("the table is at rest");
+    for statement in ["VACUUM ANALYZE outbox", "CHECKPOINT"] {
+        sqlx::query(statement)
+            .execute(&outbox.pool)
+            .await
+            .expect("the table is at rest");
+    }
     let relay = outbox.relay(&[("relay.after_publish", after_publish)]);
     let began = await_first_mark(&outbox, rows).await;
     outbox.drained(LONG).await;

@@ -9,7 +9,9 @@
 //!
 //! Invariant: a name enters only with a receipt.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
 
 use crate::event::EventRef;
 use crate::outcome::Receipt;
@@ -45,7 +47,7 @@ impl Marks {
     pub(super) fn new(markers: usize) -> Self {
         Self {
             lots: (0..markers.max(1)).map(|_| Lot::default()).collect(),
-            remembered: HashMap::new(),
+            remembered: HashMap::default(),
             by_age: VecDeque::new(),
             committed: 0,
         }

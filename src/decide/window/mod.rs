@@ -25,9 +25,10 @@ mod room;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use slab::Slab;
 
 use self::lanes::LaneBook;
@@ -168,10 +169,10 @@ impl Window {
             room: Room::new(limits),
             lanes: BTreeMap::new(),
             turns: VecDeque::new(),
-            names: HashMap::new(),
+            names: HashMap::default(),
             keys: Slab::new(),
             queues: Slab::new(),
-            open: HashMap::new(),
+            open: HashMap::default(),
             waiting: BTreeSet::new(),
             refills: BTreeSet::new(),
             marks: Marks::new(markers),

@@ -9,8 +9,9 @@
 //! - rows never exceed the limit;
 //! - bytes never exceed the limit, but for one row larger than all of it, which is held alone.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 /// The bounds of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Room {
             limits,
             rows: 0,
             bytes: 0,
-            topics: HashMap::new(),
+            topics: HashMap::default(),
         }
     }
 
