@@ -6,6 +6,7 @@
 
 mod command_line;
 mod delivery;
+mod lanes;
 mod partitions;
 mod support;
 mod support_works;

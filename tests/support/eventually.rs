@@ -54,3 +54,18 @@ pub(crate) async fn eventually<A: Answer>(
     }
     panic!("not within {within:?}: {what}; last seen: {seen}");
 }
+
+/// Looks again and again for a time; panics at the first look that finds something wrong.
+pub(crate) async fn throughout(
+    what: &str,
+    time: Duration,
+    mut look: impl AsyncFnMut() -> Result<(), String>,
+) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        if let Err(seen) = look().await {
+            panic!("not throughout {time:?}: {what}; seen: {seen}");
+        }
+        sleep(PAUSE).await;
+    }
+}

@@ -7,16 +7,20 @@
 
 mod eventually;
 mod kafka;
+pub(crate) mod lanes;
 mod outbox;
 mod postgres;
+mod probes;
 mod process;
 mod receiver;
 mod relay;
+pub(crate) mod tally;
 
-pub(crate) use eventually::eventually;
+pub(crate) use eventually::{eventually, throughout};
 pub(crate) use kafka::Kafka;
 pub(crate) use outbox::Outbox;
 pub(crate) use postgres::{Database, Postgres};
+pub(crate) use probes::Probes;
 pub(crate) use receiver::{Received, Receiver};
 pub(crate) use relay::RelayProcess;
 

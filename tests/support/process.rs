@@ -215,7 +215,7 @@ fn sweep_after_our_end(folder: &Path) -> Child {
 /// A port that nobody listens on. It lies below the range from which the kernel takes ports for
 /// outgoing connections (32768 by default, ip(7)): a client that retries while the server on that
 /// port is down could otherwise be given the port itself, and talk to itself.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 12_000;
     const COUNT: u16 = 18_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

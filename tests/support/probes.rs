@@ -1,0 +1,50 @@
+//! A relay's probes, asked as an orchestrator asks them.
+//!
+//! Owns the address. Knows no more of HTTP than one question needs.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{eventually, process};
+
+/// The address that one relay's probes are to have.
+pub(crate) struct Probes {
+    /// For the setting `http.listen`.
+    pub(crate) listen: String,
+}
+
+impl Probes {
+    /// An address that is free.
+    pub(crate) fn new() -> Self {
+        Self {
+            listen: format!("127.0.0.1:{}", process::free_port()),
+        }
+    }
+
+    /// Waits until `/readyz` answers with this in it, and returns the answer.
+    pub(crate) async fn wait_for(&self, text: &str, within: Duration) -> String {
+        let what = format!("/readyz with {text:?}");
+        eventually(&what, within, async || {
+            let answer = self.readyz().await.map_err(|error| error.to_string())?;
+            if answer.contains(text) {
+                Ok(answer)
+            } else {
+                Err(answer)
+            }
+        })
+        .await
+    }
+
+    /// The whole answer of `/readyz`.
+    async fn readyz(&self) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(&self.listen).await?;
+        stream
+            .write_all(b"GET /readyz HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")
+            .await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+}
