@@ -131,7 +131,7 @@ impl Window {
 
     /// A synchronous commit returned that began when so many marks had committed.
     pub fn synced(&mut self, marks_committed: u64) {
-        self.marks.synced(marks_committed);
+        self.marks.synced(marks_committed, self.reader.answered());
     }
 
     /// Moves queues whose head has become due to their lanes.

@@ -7,7 +7,9 @@
 //! therefore remembered until a synchronous commit that began after its mark has returned: if it
 //! shows up unpublished in a new session before that, it is marked again and not sent again.
 //!
-//! Invariant: a name enters only with a receipt.
+//! Invariants:
+//! - a name enters only with a receipt;
+//! - it is not forgotten while a statement is under way that may be older than its mark.
 
 use std::collections::VecDeque;
 
@@ -115,10 +117,13 @@ impl Marks {
         self.committed
     }
 
-    /// A synchronous commit returned that began when `committed` marks had committed.
-    pub(super) fn synced(&mut self, committed: u64) {
+    /// A synchronous commit returned that began when `committed` marks had committed; statements
+    /// up to the ticket `answered` have been answered. What a later one may still show unpublished
+    /// is remembered until the next such commit.
+    pub(super) fn synced(&mut self, committed: u64, answered: u64) {
         while let Some(&(ordinal, at)) = self.by_age.front() {
-            if ordinal > committed {
+            let shown = |marked: &Marked| marked.ordinal == ordinal && marked.ticket > answered;
+            if ordinal > committed || self.remembered.get(&at).is_some_and(shown) {
                 break;
             }
             self.by_age.pop_front();

@@ -144,6 +144,11 @@ pub(super) struct UnderWay {
 }
 
 impl Reader {
+    /// Up to which ticket every statement has been answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.ticket - u64::from(self.under_way.is_some())
+    }
+
     /// Whether to look at the writers now: something was seen that is not settled.
     fn wants_sight(&mut self, now_ms: u64) -> bool {
         let settled = self.horizon.settled();

@@ -93,8 +93,8 @@ fn a_durable_mark_that_someone_reset_is_sent_again() {
     assert!(window.next(0).is_some());
 }
 
-#[test]
-fn a_page_older_than_a_mark_does_not_bring_its_row_back() {
+/// A page is asked for in a new session, then its row's mark commits: the page shows it unpublished.
+fn assert_an_older_page_is_seen_through(meanwhile: impl FnOnce(&mut Window)) {
     let limits = Limits {
         rows: 10,
         bytes: 10_000,
@@ -122,12 +122,23 @@ fn a_page_older_than_a_mark_does_not_bring_its_row_back() {
         ask = window.next_ask(true, 8, 0);
     }
     window.marked(0, 0);
+    meanwhile(&mut window);
     answer(&mut window, &row);
     assert!(
         window.next(0).is_none(),
         "the statement began before the mark"
     );
     assert!(window.take_marks(0, 10).is_none());
+}
+
+#[test]
+fn a_page_older_than_a_mark_does_not_bring_its_row_back() {
+    assert_an_older_page_is_seen_through(|_| {});
+}
+
+#[test]
+fn nor_does_it_where_the_mark_has_become_durable_meanwhile() {
+    assert_an_older_page_is_seen_through(|window| window.synced(window.marks_committed()));
 }
 
 #[test]
