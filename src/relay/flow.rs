@@ -213,7 +213,11 @@ impl<P: Publish> Flow<P> {
         }
         let poll_ms = self.poll.due_ms(now_ms);
         if let Some(ask) = self.window.next_ask(poll_ms <= now_ms, PAGE_ROWS, now_ms) {
-            self.poll.begin(now_ms);
+            // Only a poll of the lanes moves the next one: looks at writers come more often than
+            // an idle relay polls.
+            if ask.is_poll() {
+                self.poll.begin(now_ms);
+            }
             let sent = self.hands.reader.try_send(ask);
             debug_assert!(sent.is_ok(), "the reader is given one ask at a time");
         }

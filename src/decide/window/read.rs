@@ -91,6 +91,13 @@ pub enum Ask {
     Page(Read),
 }
 
+impl Ask {
+    /// Whether it asks every held lane for new rows.
+    pub fn is_poll(&self) -> bool {
+        matches!(self, Self::Page(read) if matches!(read.what, What::Lanes { .. }))
+    }
+}
+
 /// What a statement showed of one range.
 #[derive(Debug)]
 pub struct PageRange {
