@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::support::lanes::{SHORT_TTL, held, named_relay, wait_for_shares};
+use crate::support::lanes::{LONG_LEASES, SHORT_TTL, held, named_relay, wait_for_shares};
 use crate::support::tally::assert_once_in_order;
 use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, eventually, throughout};
 
@@ -12,13 +12,6 @@ use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, eventually, thro
 const SOON: Duration = Duration::from_secs(30);
 /// What a busy machine is forgiven beyond a promise.
 const SLACK: Duration = Duration::from_secs(2);
-/// The product's own lease times.
-const LONG_LEASES: [(&str, &str); 4] = [
-    ("kafka.message_timeout_ms", "8000"),
-    ("lanes.lease_ttl_ms", "15000"),
-    ("lanes.renew_ms", "3000"),
-    ("lanes.margin_ms", "2000"),
-];
 
 #[tokio::test]
 async fn relays_that_come_and_go_share_the_lanes_evenly_within_seconds() {

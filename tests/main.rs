@@ -8,6 +8,7 @@ mod command_line;
 mod delivery;
 mod lanes;
 mod partitions;
+mod reading;
 mod support;
 mod support_works;
 mod tidy;

@@ -16,6 +16,14 @@ pub(crate) const SHORT_LEASES: [(&str, &str); 4] = [
     ("lanes.margin_ms", "200"),
 ];
 
+/// The product's own lease times.
+pub(crate) const LONG_LEASES: [(&str, &str); 4] = [
+    ("kafka.message_timeout_ms", "8000"),
+    ("lanes.lease_ttl_ms", "15000"),
+    ("lanes.renew_ms", "3000"),
+    ("lanes.margin_ms", "2000"),
+];
+
 /// How long the short leases last.
 pub(crate) const SHORT_TTL: Duration = Duration::from_secs(5);
 

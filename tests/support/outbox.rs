@@ -13,7 +13,7 @@ const VERB: Duration = Duration::from_secs(30);
 
 /// An outbox with the topic that its events go to.
 pub(crate) struct Outbox {
-    _database: Database,
+    database: Database,
     pub(crate) pool: PgPool,
     /// Where events go whose rows name no topic.
     pub(crate) topic: String,
@@ -41,7 +41,7 @@ impl Outbox {
             settings: settings
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .to_vec(),
-            _database: database,
+            database,
             pool,
             topic,
         };
@@ -98,6 +98,21 @@ impl Outbox {
         .execute(&self.pool)
         .await
         .expect("events are written");
+    }
+
+    /// Runs statements as the superuser.
+    pub(crate) async fn execute(&self, sql: &str) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&self.pool)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// The database's URL for a role of a private server, which trusts everybody.
+    pub(crate) fn url_as(&self, role: &str) -> String {
+        self.database
+            .url()
+            .replacen("postgres@", &format!("{role}@"), 1)
     }
 
     /// How many rows answer this condition.
