@@ -7,8 +7,10 @@
 mod command_line;
 mod delivery;
 mod lanes;
+mod migration;
 mod partitions;
 mod reading;
+mod status;
 mod support;
 mod support_works;
 mod tidy;

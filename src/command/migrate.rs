@@ -4,16 +4,15 @@
 
 use std::path::Path;
 
-use super::{Done, Exit, Refusal, say, settings};
-use crate::outbox::error::OutboxError;
-use crate::outbox::migration::{self, Grant};
+use super::{Done, Exit, Refusal, access, say, settings};
+use crate::outbox::migration::{self, Grant, MigrationError};
 use crate::outbox::names::Names;
-use crate::outbox::session::{Access, Purpose, Session};
+use crate::outbox::session::{Purpose, Session};
 
 /// Create the outbox and its tables in the database, or bring them up to date
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Examples:
+Example:
   outbox-relay migrate --config relay.toml
   outbox-relay migrate --grant-writer shop --grant-relay relay
   outbox-relay migrate --print > outbox.sql
@@ -24,10 +23,9 @@ pub(super) struct Migrate {
     /// Print the SQL and change nothing, for teams with their own migration tool
     #[arg(long)]
     print: bool,
-    /// How many lanes the outbox is divided into, 1 to 256; fixed when the outbox is created
-    #[arg(long, value_name = "N", default_value_t = 16,
-        value_parser = clap::value_parser!(u16).range(1..=256))]
-    lanes: u16,
+    /// How many lanes a new outbox is divided into, 1 to 256 [default: 16]; fixed once it exists
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    lanes: Option<u16>,
     /// Let this role write events
     #[arg(long, value_name = "ROLE")]
     grant_writer: Vec<String>,
@@ -40,22 +38,18 @@ impl Migrate {
     /// Migrates or prints.
     pub(super) async fn run(&self, file: Option<&Path>) -> Done {
         let settings = settings(file)?;
-        let database = &settings.database;
-        let names = Names::new(&database.schema, &database.table);
+        let names = Names::new(&settings.database.schema, &settings.database.table);
         if self.print {
             return Ok(say(&self.sql(&names)));
         }
-        let access = Access::new(
-            database.url.expose(),
-            "migrate",
-            database.statement_timeout_ms,
-        )
-        .map_err(|error| Refusal::new(Exit::Usage, &error))?;
-        let mut session = Session::new(&access, Purpose::Command);
+        let mut session = Session::new(&access(&settings, "migrate")?, Purpose::Command);
         let applied = self
             .apply(&mut session, &names)
             .await
-            .map_err(|error| Refusal::new(Exit::Unavailable, &error))?;
+            .map_err(|error| match error {
+                MigrationError::Lanes { .. } => Refusal::new(Exit::Failed, &error),
+                MigrationError::Database(_) => Refusal::new(Exit::Unavailable, &error),
+            })?;
         session.close().await;
         let outbox = names.outbox();
         Ok(match applied.last() {
@@ -67,7 +61,11 @@ impl Migrate {
         })
     }
 
-    async fn apply(&self, session: &mut Session, names: &Names) -> Result<Vec<i32>, OutboxError> {
+    async fn apply(
+        &self,
+        session: &mut Session,
+        names: &Names,
+    ) -> Result<Vec<i32>, MigrationError> {
         let applied = migration::apply(session, names, self.lanes).await?;
         for (grant, role) in self.grants() {
             migration::apply_grant(session, names, grant, role).await?;

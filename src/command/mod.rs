@@ -11,6 +11,7 @@ mod completions;
 mod health;
 mod migrate;
 mod run;
+mod status;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
+use crate::outbox::session::Access;
 use crate::process::panic;
 use crate::process::settings::{Settings, SettingsError, environment};
 
@@ -99,6 +101,7 @@ pub struct Cli {
 enum Verb {
     Run(run::Run),
     Migrate(migrate::Migrate),
+    Status(status::Show),
     Health(health::Health),
     Completions(completions::Completions),
 }
@@ -150,6 +153,7 @@ impl Cli {
         let done = match &self.verb {
             Verb::Run(verb) => verb.run(file).await,
             Verb::Migrate(verb) => verb.run(file).await,
+            Verb::Status(verb) => verb.run(file).await,
             Verb::Health(verb) => verb.run(file).await,
             Verb::Completions(verb) => Ok(verb.run()),
         };
@@ -164,6 +168,13 @@ impl Cli {
 /// The settings of a file and of this process's environment.
 fn settings(file: Option<&Path>) -> Result<Settings, SettingsError> {
     Settings::load(file, environment())
+}
+
+/// How to open sessions for a verb, by its name.
+fn access(settings: &Settings, verb: &str) -> Result<Access, Refusal> {
+    let database = &settings.database;
+    Access::new(database.url.expose(), verb, database.statement_timeout_ms)
+        .map_err(|error| Refusal::new(Exit::Usage, &error))
 }
 
 /// Writes a result to stdout. Who stopped reading it wants no more of it: that is no failure.

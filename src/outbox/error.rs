@@ -4,6 +4,7 @@
 //!
 //! Invariant: no error shows a value of a row or a part of the connection's URL.
 
+use super::names::Names;
 use crate::decide::sqlstate::{DatabaseClass, sqlstate};
 
 /// A statement or a session failed.
@@ -46,6 +47,20 @@ impl OutboxError {
         match self {
             Self::Refused { code, .. } => Some(code),
             Self::Deadline(_) | Self::Url | Self::Lost(_) | Self::Reply(_) => None,
+        }
+    }
+
+    /// What is wrong, for people, with the cure where it is known.
+    pub fn told(&self, names: &Names) -> String {
+        match self.code() {
+            // undefined_table, invalid_schema_name
+            Some("42P01" | "3F000") => {
+                let outbox = names.outbox();
+                format!("{outbox} is not migrated yet: run `outbox-relay migrate`")
+            }
+            // insufficient_privilege
+            Some("42501") => format!("{self}: run `outbox-relay migrate --grant-relay ROLE`"),
+            _ => self.to_string(),
         }
     }
 }

@@ -41,6 +41,34 @@ SELECT pg_advisory_xact_lock(('x' || left(encode(sha256(convert_to(
     'outbox-relay migrate ' || {outbox_text}, 'UTF8')), 'hex'), 16))::bit(64)::bigint);
 ";
 
+/// `lanes`: locks nothing; one row.
+const LANES: &str = "
+/* lanes */
+SELECT lanes FROM {identity}
+";
+
+/// The number of lanes of a new outbox, where nobody says another.
+const LANES_DEFAULT: u16 = 16;
+
+/// Why the tables could not be made or brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// The outbox exists, and has another number of lanes than was asked for.
+    #[error(
+        "the outbox has {fixed} lanes, not {asked}: their number is part of every row and fixed \
+         when the outbox is created; leave --lanes out"
+    )]
+    Lanes {
+        /// How many there are.
+        fixed: i16,
+        /// How many were asked for.
+        asked: u16,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] OutboxError),
+}
+
 /// Who is granted what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
@@ -51,7 +79,8 @@ pub enum Grant {
 }
 
 /// The SQL that makes the tables from nothing, for teams with their own migration tool.
-pub fn print(names: &Names, lanes: u16) -> String {
+pub fn print(names: &Names, lanes: Option<u16>) -> String {
+    let lanes = lanes.unwrap_or(LANES_DEFAULT);
     let mut sql = format!("BEGIN;\n{}", names.render(MIGRATIONS_TABLE));
     for (version, name, template) in MIGRATIONS {
         sql.push('\n');
@@ -70,19 +99,45 @@ pub fn print_grant(names: &Names, grant: Grant, role: &str) -> String {
     names.render(&template.replace("{role}", &quoted(role)))
 }
 
-/// Applies what is missing; returns the versions that were applied.
+/// Applies what is missing; returns the versions that were applied. A number of lanes other than
+/// that of an outbox that exists is refused, whoever made it.
 pub async fn apply(
     session: &mut Session,
     names: &Names,
-    lanes: u16,
-) -> Result<Vec<i32>, OutboxError> {
+    lanes: Option<u16>,
+) -> Result<Vec<i32>, MigrationError> {
     let mut applied = Vec::new();
     for migration in MIGRATIONS {
-        if apply_one(session, names, lanes, migration).await? {
+        let lanes_if_new = lanes.unwrap_or(LANES_DEFAULT);
+        if apply_one(session, names, lanes_if_new, migration).await? {
             applied.push(migration.0);
+        }
+        if let Some(asked) = lanes {
+            check_lanes(session, names, asked).await?;
         }
     }
     Ok(applied)
+}
+
+/// Whether the outbox has as many lanes as were asked for.
+async fn check_lanes(
+    session: &mut Session,
+    names: &Names,
+    asked: u16,
+) -> Result<(), MigrationError> {
+    let statement = names.render(LANES);
+    let fixed: i16 = session
+        .run(async |connection| {
+            sqlx::query_scalar(AssertSqlSafe(statement))
+                .fetch_one(connection)
+                .await
+        })
+        .await?;
+    if i32::from(fixed) == i32::from(asked) {
+        Ok(())
+    } else {
+        Err(MigrationError::Lanes { fixed, asked })
+    }
 }
 
 /// Grants a role what it needs.

@@ -16,3 +16,4 @@ pub mod migration;
 pub mod names;
 pub mod page;
 pub mod session;
+pub mod status;

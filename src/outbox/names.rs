@@ -35,6 +35,7 @@ impl Names {
             ("{outbox_text}", literal(&self.qualified(&self.table))),
             ("{sequence}", beside("seq_seq")),
             ("{unpublished}", index("unpublished")),
+            ("{unpublished_text}", literal(&beside("unpublished"))),
             ("{delayed}", index("delayed")),
             ("{dead}", index("dead")),
             ("{leases}", beside("relay_lanes")),

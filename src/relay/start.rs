@@ -89,20 +89,8 @@ async fn wait_for_tables(
     }
 }
 
-/// What is missing, with the cure where it is known.
 fn database_reason(plan: &Plan, error: &OutboxError) -> String {
-    let outbox = plan.names.outbox();
-    match error.code() {
-        // undefined_table, invalid_schema_name
-        Some("42P01" | "3F000") => {
-            format!("database: {outbox} is not migrated yet: run `outbox-relay migrate`")
-        }
-        // insufficient_privilege
-        Some("42501") => {
-            format!("database: {error}: run `outbox-relay migrate --grant-relay ROLE`")
-        }
-        _ => format!("database: {error}"),
-    }
+    format!("database: {}", error.told(&plan.names))
 }
 
 async fn wait_for_kafka(

@@ -28,7 +28,13 @@ impl Outbox {
 
     /// A new outbox on these servers.
     pub(crate) async fn create_on(postgres: &Postgres, kafka: &Kafka) -> Self {
-        let database = Database::create(postgres).await;
+        let outbox = Self::adopt(Database::create(postgres).await, kafka).await;
+        outbox.migrate(&[]).await;
+        outbox
+    }
+
+    /// An outbox that is in this database already, or is still to be migrated.
+    pub(crate) async fn adopt(database: Database, kafka: &Kafka) -> Self {
         let topic = kafka.topic("orders", 6).await;
         let pool = database.pool().await;
         let settings = [
@@ -37,16 +43,21 @@ impl Outbox {
             ("route.topic", &topic),
             ("http.listen", "127.0.0.1:0"),
         ];
-        let outbox = Self {
+        Self {
             settings: settings
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .to_vec(),
             database,
             pool,
             topic,
-        };
-        outbox.migrate(&[]).await;
-        outbox
+        }
+    }
+
+    /// The database's address for another role.
+    pub(crate) fn url_as(&self, role: &str, password: &str) -> String {
+        let (scheme, rest) = self.database.url().split_once("://").expect("it is a URL");
+        let server = rest.rsplit_once('@').map_or(rest, |(_, server)| server);
+        format!("{scheme}://{role}:{password}@{server}")
     }
 
     /// Runs `migrate` with these arguments.

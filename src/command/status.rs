@@ -1,0 +1,271 @@
+//! `status`: how the outbox stands, for people and for programs.
+//!
+//! Owns the two forms in which it is told. The looking is the outbox's.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Done, Exit, Refusal, access, say, settings};
+use crate::outbox::identity::Identity;
+use crate::outbox::names::Names;
+use crate::outbox::session::{Purpose, Session};
+use crate::outbox::status::{Count, Heartbeat, HeldLane, Status};
+
+/// Show the backlog, the oldest event in it, dead events, lanes and relays
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  outbox-relay status --config relay.toml
+  outbox-relay status --json | jq .backlog
+
+Reads the database alone, and cheaply however large the table is: beyond 100,000 rows a number is
+an estimate and says so. Needs no more rights than a relay.")]
+pub(super) struct Show {
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl Show {
+    /// Looks, and tells.
+    pub(super) async fn run(&self, file: Option<&Path>) -> Done {
+        let settings = settings(file)?;
+        let names = Names::new(&settings.database.schema, &settings.database.table);
+        let mut session = Session::new(&access(&settings, "status")?, Purpose::Read);
+        let away = |text| Refusal {
+            exit: Exit::Unavailable,
+            text,
+        };
+        let identity = Identity::read(&mut session, &names)
+            .await
+            .map_err(|error| away(error.told(&names)))?;
+        identity
+            .check_versions()
+            .map_err(|error| away(error.to_string()))?;
+        let status = Status::read(&mut session, &names)
+            .await
+            .map_err(|error| away(error.told(&names)))?;
+        session.close().await;
+        Ok(if self.json {
+            say(&json_of(&status).to_string())
+        } else {
+            say(&text_of(&status, &names.outbox()))
+        })
+    }
+}
+
+/// The form for programs: its keys are a promise.
+fn json_of(status: &Status) -> Value {
+    json!({
+        "backlog": status.backlog.rows,
+        "backlog_exact": status.backlog.exact,
+        "oldest_unpublished_seconds": status.oldest_unpublished_seconds.map(to_ms),
+        "delayed": status.delayed.rows,
+        "delayed_exact": status.delayed.exact,
+        "dead": status.dead.rows,
+        "dead_exact": status.dead.exact,
+        "published_estimate": status.published_estimate,
+        "lanes": status.lanes.iter().map(|lane| json!({
+            "lane": lane.lane,
+            "owner": lane.owner,
+            "expires_at": lane.expires_at,
+            "held": lane.held,
+        })).collect::<Vec<_>>(),
+        "relays": status.relays.iter().map(|relay| json!({
+            "name": relay.name,
+            "version": relay.version,
+            "started_at": relay.started_at,
+            "expires_at": relay.expires_at,
+            "alive": relay.alive,
+            "lanes": relay.lanes,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+/// Seconds without the noise below a millisecond.
+fn to_ms(seconds: f64) -> f64 {
+    (seconds * 1_000.0).round() / 1_000.0
+}
+
+/// The form for people: what is, then what is wrong with its cure.
+fn text_of(status: &Status, outbox: &str) -> String {
+    let oldest = status.oldest_unpublished_seconds;
+    let lines = [
+        ("outbox", outbox.to_owned()),
+        ("backlog", count_text(status.backlog)),
+        (
+            "oldest",
+            oldest.map_or("-".to_owned(), |s| format!("{s:.1} s")),
+        ),
+        ("delayed", count_text(status.delayed)),
+        ("dead", count_text(status.dead)),
+        (
+            "published",
+            status.published_estimate.map_or_else(
+                || "not known before the first vacuum".to_owned(),
+                |rows| format!("about {}", grouped(rows)),
+            ),
+        ),
+        ("lanes", lanes_text(&status.lanes)),
+    ];
+    let mut text: Vec<String> = lines
+        .iter()
+        .map(|(name, value)| format!("{name:<10} {value}"))
+        .collect();
+    text.extend(status.relays.iter().map(relay_text));
+    text.extend(
+        cures(status)
+            .into_iter()
+            .map(|cure| format!("\nwrong: {cure}")),
+    );
+    text.join("\n")
+}
+
+fn lanes_text(lanes: &[HeldLane]) -> String {
+    let held = lanes.iter().filter(|lane| lane.held).count();
+    format!("{held} of {} held", lanes.len())
+}
+
+fn relay_text(relay: &Heartbeat) -> String {
+    let state = if relay.alive {
+        format!("{} lanes", relay.lanes)
+    } else {
+        format!("gone since {}", relay.expires_at.format("%F %T UTC"))
+    };
+    let since = relay.started_at.format("%F %T UTC");
+    format!(
+        "relay      {}  {state}, version {}, started {since}",
+        relay.name, relay.version
+    )
+}
+
+/// What is wrong, each with what to do about it.
+fn cures(status: &Status) -> Vec<String> {
+    let mut cures = Vec::new();
+    let alive = status.relays.iter().any(|relay| relay.alive);
+    let free: Vec<String> = status
+        .lanes
+        .iter()
+        .filter(|lane| !lane.held)
+        .map(|lane| lane.lane.to_string())
+        .collect();
+    if !alive {
+        cures.push("no relay runs: start one with `outbox-relay run`".to_owned());
+    } else if !free.is_empty() {
+        cures.push(format!(
+            "nobody holds lane {}: running relays take a lane once its lease ran out; if it \
+             lasts, look at their logs and /readyz",
+            free.join(", ")
+        ));
+    }
+    if status.dead.rows > 0 {
+        cures.push(
+            "dead rows: their reason is in dead_class and last_error; mend the cause, then set \
+             dead_at to NULL and a relay tries them again within a minute"
+                .to_owned(),
+        );
+    }
+    cures
+}
+
+fn count_text(count: Count) -> String {
+    if count.exact {
+        grouped(count.rows)
+    } else {
+        format!("about {} (an estimate)", grouped(count.rows))
+    }
+}
+
+/// A number with its thousands apart.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> Status {
+        let none = Count {
+            rows: 0,
+            exact: true,
+        };
+        Status {
+            backlog: none,
+            delayed: none,
+            dead: none,
+            oldest_unpublished_seconds: None,
+            published_estimate: None,
+            lanes: Vec::new(),
+            relays: Vec::new(),
+        }
+    }
+
+    fn relay(alive: bool) -> Heartbeat {
+        let at = "2026-03-04T05:06:07Z".parse().unwrap();
+        Heartbeat {
+            name: "shop-1".to_owned(),
+            version: "0.1.0".to_owned(),
+            started_at: at,
+            expires_at: at,
+            alive,
+            lanes: 16,
+        }
+    }
+
+    #[test]
+    fn a_number_is_grouped_by_thousands() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn each_thing_that_is_wrong_comes_with_its_cure() {
+        let mut status = status();
+        assert_eq!(cures(&status).len(), 1);
+        assert!(cures(&status)[0].contains("outbox-relay run"));
+        status.relays.push(relay(false));
+        assert_eq!(cures(&status).len(), 1, "a relay that is gone does not run");
+        status.relays.push(relay(true));
+        assert_eq!(cures(&status).len(), 0);
+        status.lanes.push(HeldLane {
+            lane: 7,
+            owner: Some("shop-0".to_owned()),
+            expires_at: None,
+            held: false,
+        });
+        assert!(cures(&status)[0].contains("lane 7"));
+        status.dead.rows = 1;
+        assert!(cures(&status)[1].contains("dead_class"));
+    }
+
+    #[test]
+    fn an_estimate_says_that_it_is_one() {
+        let mut status = status();
+        status.backlog = Count {
+            rows: 5_000_000,
+            exact: false,
+        };
+        let text = text_of(&status, "public.outbox");
+        assert!(
+            text.contains("backlog    about 5,000,000 (an estimate)"),
+            "{text}"
+        );
+        assert_eq!(json_of(&status)["backlog_exact"], false);
+    }
+}

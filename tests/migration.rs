@@ -1,0 +1,89 @@
+//! `migrate` on a real database: the tables it makes, by itself or through psql, and its lanes.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::support::{Database, Kafka, Outbox, Postgres, RelayProcess};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Runs `migrate` on a database; returns the exit code and all that it said.
+async fn migrate(database: &Database, arguments: &[&str]) -> (i32, String) {
+    let arguments = [&["migrate"], arguments].concat();
+    let mut verb = RelayProcess::start(&arguments, &[("database.url", database.url())]);
+    let code = verb.wait_exit(SOON).await;
+    (code, [verb.stdout(), verb.stderr()].concat().join("\n"))
+}
+
+/// The number of lanes that the database remembers and the number that there are.
+async fn lanes(database: &Database) -> (i16, i64) {
+    let mut connection = database.connect().await;
+    sqlx::query_as(
+        "SELECT lanes, (SELECT count(*) FROM outbox_relay_lanes) FROM outbox_relay_identity",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .expect("the outbox was migrated")
+}
+
+#[tokio::test]
+async fn the_number_of_lanes_is_fixed_when_the_outbox_is_created() {
+    let database = Database::create(Postgres::shared().await).await;
+    let (code, said) = migrate(&database, &["--lanes", "5"]).await;
+    assert_eq!(code, 0, "{said}");
+    for arguments in [&["--lanes", "5"][..], &[]] {
+        let (code, said) = migrate(&database, arguments).await;
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains("already"), "{said}");
+    }
+    let (code, said) = migrate(&database, &["--lanes", "16"]).await;
+    assert_eq!(code, 1);
+    assert!(said.contains("has 5 lanes, not 16"), "{said}");
+    assert_eq!(lanes(&database).await, (5, 5));
+    for wrong in ["0", "257", "x"] {
+        assert_eq!(migrate(&database, &["--lanes", wrong]).await.0, 64);
+    }
+}
+
+#[tokio::test]
+async fn sixteen_lanes_are_made_where_nobody_says_a_number() {
+    let database = Database::create(Postgres::shared().await).await;
+    assert_eq!(migrate(&database, &[]).await.0, 0);
+    assert_eq!(lanes(&database).await, (16, 16));
+}
+
+#[tokio::test]
+async fn what_is_printed_makes_through_psql_an_outbox_that_a_relay_serves() {
+    let database = Database::create(Postgres::shared().await).await;
+    let url = ("database.url", database.url());
+    let mut print = RelayProcess::start(&["migrate", "--print", "--lanes", "3"], &[url]);
+    assert_eq!(print.wait_exit(SOON).await, 0);
+    psql(database.url(), &print.stdout().join("\n"));
+    assert_eq!(lanes(&database).await, (3, 3));
+    let (code, said) = migrate(&database, &[]).await;
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("already"), "{said}");
+
+    let outbox = Outbox::adopt(database, Kafka::shared().await).await;
+    let _relay = outbox.relay(&[]);
+    outbox.write("1", "{}").await;
+    outbox.drained(SOON).await;
+}
+
+/// Runs SQL as a team's own tool does.
+fn psql(url: &str, sql: &str) {
+    let mut psql = Command::new("psql")
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("psql is on this machine");
+    let mut stdin = psql.stdin.take().expect("it was piped");
+    stdin.write_all(sql.as_bytes()).expect("psql reads");
+    drop(stdin);
+    let ended = psql.wait_with_output().expect("psql ends");
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{errors}");
+}
