@@ -7,6 +7,7 @@
 //! Invariants: results go to stdout, everything else to stderr; every end has one of the codes of
 //! [`Exit`].
 
+mod check;
 mod completions;
 mod health;
 mod migrate;
@@ -101,6 +102,7 @@ pub struct Cli {
 enum Verb {
     Run(run::Run),
     Migrate(migrate::Migrate),
+    Check(check::Check),
     Status(status::Show),
     Health(health::Health),
     Completions(completions::Completions),
@@ -153,6 +155,7 @@ impl Cli {
         let done = match &self.verb {
             Verb::Run(verb) => verb.run(file).await,
             Verb::Migrate(verb) => verb.run(file).await,
+            Verb::Check(verb) => verb.run(file).await,
             Verb::Status(verb) => verb.run(file).await,
             Verb::Health(verb) => verb.run(file).await,
             Verb::Completions(verb) => Ok(verb.run()),

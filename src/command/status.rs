@@ -39,13 +39,13 @@ impl Show {
         };
         let identity = Identity::read(&mut session, &names)
             .await
-            .map_err(|error| away(error.told(&names)))?;
+            .map_err(|error| away(error.told_with_cure(&names)))?;
         identity
             .check_versions()
             .map_err(|error| away(error.to_string()))?;
         let status = Status::read(&mut session, &names)
             .await
-            .map_err(|error| away(error.told(&names)))?;
+            .map_err(|error| away(error.told_with_cure(&names)))?;
         session.close().await;
         Ok(if self.json {
             say(&json_of(&status).to_string())

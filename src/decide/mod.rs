@@ -1,6 +1,7 @@
 //! Pure decisions: values in, values out. No IO, no clock, no async; times come as numbers.
 
 pub mod backoff;
+pub mod checkup;
 pub mod envelope;
 pub mod order;
 pub mod pace;

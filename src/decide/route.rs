@@ -82,6 +82,14 @@ impl Route {
         })
     }
 
+    /// The topic of every event whose row names none, where the template gives all the same.
+    pub fn only_topic(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [Part::Text(name)] => Some(name),
+            _ => None,
+        }
+    }
+
     /// The template as it was written.
     pub fn template(&self) -> &str {
         &self.template
@@ -89,15 +97,26 @@ impl Route {
 
     /// The topic of one event: its own if it names one, else the template's.
     pub fn topic(&mut self, event: &Event) -> Result<Arc<str>, Defect> {
-        if let Some(own) = &event.topic {
+        let (own, key) = (event.topic.as_deref(), &event.key);
+        self.topic_of(own, &key.aggregate_type, &event.event_type)
+    }
+
+    /// The topic of all events of a kind.
+    pub fn topic_of(
+        &mut self,
+        own: Option<&str>,
+        aggregate_type: &str,
+        event_type: &str,
+    ) -> Result<Arc<str>, Defect> {
+        if let Some(own) = own {
             return intern(&mut self.known, own);
         }
         self.rendered.clear();
         for part in &self.parts {
             self.rendered.push_str(match part {
                 Part::Text(text) => text,
-                Part::AggregateType => &event.key.aggregate_type,
-                Part::EventType => &event.event_type,
+                Part::AggregateType => aggregate_type,
+                Part::EventType => event_type,
             });
         }
         intern(&mut self.known, &self.rendered)

@@ -1,19 +1,23 @@
 //! Questions to the cluster.
 //!
-//! Owns a client of its own that publishes nothing. Knows neither why it is asked nor what follows
+//! Owns clients of its own that publish nothing. Knows neither why it is asked nor what follows
 //! from the answer.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::config::ClientConfig;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier,
+};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::producer::Producer as _;
 
 use super::producer::{Owned, off_thread};
 use super::trouble::Listener;
-use super::{KafkaError, failure, failure_of};
+use super::{KafkaError, failure, failure_of, start_error};
 use crate::decide::route::check_topic;
 use crate::outcome::{Class, Failure};
 
@@ -31,11 +35,15 @@ pub enum Topic {
     Denied,
 }
 
+/// A topic's own settings by their names.
+pub type TopicSettings = BTreeMap<String, String>;
+
 /// Asks the cluster.
 #[derive(Clone)]
 pub struct Admin {
     client: Arc<Owned<Listener>>,
     listener: Listener,
+    config: ClientConfig,
 }
 
 impl Admin {
@@ -46,6 +54,7 @@ impl Admin {
         Ok(Self {
             client: Arc::new(client),
             listener,
+            config: config.clone(),
         })
     }
 
@@ -68,6 +77,32 @@ impl Admin {
         let name = name.to_owned();
         self.ask(move |admin| admin.topic_here(&name, patience))
             .await
+    }
+
+    /// The own settings (`retention.ms` and the like) of topics by their names. A topic whose
+    /// settings we may not see is left out.
+    pub async fn topic_settings(
+        &self,
+        names: Vec<String>,
+        patience: Duration,
+    ) -> Result<BTreeMap<String, TopicSettings>, KafkaError> {
+        let runtime = tokio::runtime::Handle::current();
+        self.ask(move |admin| {
+            // Made and dropped here: dropping it joins its polling thread.
+            let client =
+                AdminClient::from_config_and_context(&admin.config, admin.listener.clone())
+                    .map_err(start_error)?;
+            let options = AdminOptions::new().request_timeout(Some(patience));
+            let topics: Vec<_> = names
+                .iter()
+                .map(|name| ResourceSpecifier::Topic(name))
+                .collect();
+            let answers = runtime
+                .block_on(client.describe_configs(&topics, &options))
+                .map_err(|error| admin.refused(&error))?;
+            Ok(answers.into_iter().flatten().filter_map(settings).collect())
+        })
+        .await
     }
 
     /// As [`topic`](Self::topic), on a thread that may block.
@@ -122,6 +157,16 @@ impl Admin {
             failure.into()
         }
     }
+}
+
+/// A topic of an answer, and those of its settings that have a value.
+fn settings(answer: ConfigResource) -> Option<(String, TopicSettings)> {
+    let OwnedResourceSpecifier::Topic(name) = answer.specifier else {
+        return None;
+    };
+    let entries = answer.entries.into_iter();
+    let settings = entries.filter_map(|entry| Some((entry.name, entry.value?)));
+    Some((name, settings.collect()))
 }
 
 /// `RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC`: the client has not found it.

@@ -50,18 +50,31 @@ impl OutboxError {
         }
     }
 
-    /// What is wrong, for people, with the cure where it is known.
+    /// What to do about it, where that is known.
+    pub fn cure(&self) -> Option<&'static str> {
+        match self.code()? {
+            // undefined_table, invalid_schema_name
+            "42P01" | "3F000" => Some("run `outbox-relay migrate`"),
+            // insufficient_privilege
+            "42501" => Some("run `outbox-relay migrate --grant-relay ROLE`"),
+            _ => None,
+        }
+    }
+
+    /// What is wrong, for people: of tables that are not there, that they are still to be made.
     pub fn told(&self, names: &Names) -> String {
         match self.code() {
             // undefined_table, invalid_schema_name
-            Some("42P01" | "3F000") => {
-                let outbox = names.outbox();
-                format!("{outbox} is not migrated yet: run `outbox-relay migrate`")
-            }
-            // insufficient_privilege
-            Some("42501") => format!("{self}: run `outbox-relay migrate --grant-relay ROLE`"),
+            Some("42P01" | "3F000") => format!("{} is not migrated yet", names.outbox()),
             _ => self.to_string(),
         }
+    }
+
+    /// As [`told`](Self::told), with the cure.
+    pub fn told_with_cure(&self, names: &Names) -> String {
+        let told = self.told(names);
+        self.cure()
+            .map_or(told.clone(), |cure| format!("{told}: {cure}"))
     }
 }
 

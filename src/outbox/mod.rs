@@ -17,3 +17,4 @@ pub mod names;
 pub mod page;
 pub mod session;
 pub mod status;
+pub mod survey;

@@ -20,6 +20,11 @@ impl Names {
         }
     }
 
+    /// The schema, as the database spells it.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
     /// The outbox's name for people.
     pub fn outbox(&self) -> String {
         format!("{}.{}", self.schema, self.table)
@@ -34,6 +39,7 @@ impl Names {
             ("{outbox}", self.qualified(&self.table)),
             ("{outbox_text}", literal(&self.qualified(&self.table))),
             ("{sequence}", beside("seq_seq")),
+            ("{sequence_text}", literal(&beside("seq_seq"))),
             ("{unpublished}", index("unpublished")),
             ("{unpublished_text}", literal(&beside("unpublished"))),
             ("{delayed}", index("delayed")),

@@ -48,6 +48,7 @@ use self::keeper::{Keeper, Terms};
 use self::marker::Marker;
 use self::reader::Reader;
 use self::start::Ready;
+pub(crate) use self::start::kafka_config;
 use self::timing::Timing;
 use crate::decide::envelope::Envelope;
 use crate::decide::route::{Route, RouteError};
@@ -114,6 +115,14 @@ pub async fn run(
     Ok(Some(ended))
 }
 
+/// The largest record that the client takes, in bytes.
+pub(crate) fn record_bytes_max(settings: &Settings) -> u64 {
+    let property = settings.kafka.properties.get("message.max.bytes");
+    property
+        .and_then(|value| value.expose().parse().ok())
+        .unwrap_or(RECORD_BYTES_MAX)
+}
+
 /// All that settings alone decide.
 #[derive(Debug)]
 struct Plan {
@@ -148,13 +157,6 @@ impl Plan {
 
     fn session(&self, purpose: Purpose) -> Session {
         Session::new(&self.access, purpose)
-    }
-
-    fn record_bytes_max(&self) -> u64 {
-        let property = self.settings.kafka.properties.get("message.max.bytes");
-        property
-            .and_then(|value| value.expose().parse().ok())
-            .unwrap_or(RECORD_BYTES_MAX)
     }
 
     fn terms(&self) -> Terms {
@@ -233,7 +235,11 @@ impl Plan {
         let (asks_in, asks) = mpsc::channel(1);
         let reader = Reader {
             session: self.session(Purpose::Read),
-            pages: Pages::new(&self.names, self.member.token, self.record_bytes_max()),
+            pages: Pages::new(
+                &self.names,
+                self.member.token,
+                record_bytes_max(&self.settings),
+            ),
             route: self.route.clone(),
             envelope: Envelope::new(self.settings.events.source.clone()),
         };

@@ -19,6 +19,7 @@ use crate::outbox::error::OutboxError;
 use crate::outbox::identity::{self, Identity};
 use crate::outbox::session::{Purpose, Session};
 use crate::process::clock;
+use crate::process::settings::Settings;
 
 /// Between two tries while a dependency is away.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -42,7 +43,7 @@ pub(super) async fn wait_for_dependencies(
     let agreed = wait_for_tables(plan, &mut session, probes).await;
     agreed.check_versions()?;
     warn_of_routing(plan, &agreed);
-    let kafka = kafka_config(plan);
+    let kafka = kafka_config(&plan.settings);
     let cluster_id = wait_for_kafka(&kafka, probes).await?;
     if !options.adopt_kafka_cluster {
         agreed.check_cluster(&cluster_id)?;
@@ -60,8 +61,9 @@ pub(super) async fn wait_for_dependencies(
     Ok(Ready { kafka })
 }
 
-fn kafka_config(plan: &Plan) -> ClientConfig {
-    let kafka = &plan.settings.kafka;
+/// The client's properties that settings make.
+pub(crate) fn kafka_config(settings: &Settings) -> ClientConfig {
+    let kafka = &settings.kafka;
     let properties = kafka
         .properties
         .iter()
@@ -71,7 +73,7 @@ fn kafka_config(plan: &Plan) -> ClientConfig {
         &kafka.brokers,
         kafka.message_timeout_ms,
         &properties,
-        plan.settings.relay.window_rows,
+        settings.relay.window_rows,
     )
 }
 
@@ -90,7 +92,7 @@ async fn wait_for_tables(
 }
 
 fn database_reason(plan: &Plan, error: &OutboxError) -> String {
-    format!("database: {}", error.told(&plan.names))
+    format!("database: {}", error.told_with_cure(&plan.names))
 }
 
 async fn wait_for_kafka(

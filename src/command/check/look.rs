@@ -1,0 +1,324 @@
+//! The looks of a check-up, one after another.
+//!
+//! Owns their order. What a finding means is decided in [`checkup`]; changes nothing anywhere.
+//!
+//! Invariant: no look hides another: what cannot be looked at is a finding too.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::decide::checkup::topics::{self, Demand};
+use crate::decide::checkup::{self, Finding, Grade};
+use crate::decide::route::Route;
+use crate::kafka::KafkaError;
+use crate::kafka::admin::{Admin, Topic};
+use crate::outbox::error::OutboxError;
+use crate::outbox::identity::Identity;
+use crate::outbox::names::Names;
+use crate::outbox::session::{Access, Purpose, Session};
+use crate::outbox::survey::{self, Kind};
+use crate::process::settings::{Settings, warnings};
+use crate::relay::{kafka_config, record_bytes_max};
+
+/// The brokers get this long for each answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// More topics than this are not asked about one by one.
+const TOPICS_MAX: usize = 200;
+
+/// Looks at everything.
+pub(super) async fn look(settings: Settings, access: &Access) -> Vec<Finding> {
+    let mut look = Look {
+        names: Names::new(&settings.database.schema, &settings.database.table),
+        session: Session::new(access, Purpose::Read),
+        settings,
+        findings: Vec::new(),
+    };
+    look.at_settings();
+    let seen = look.at_database().await;
+    look.at_kafka(seen).await;
+    look.session.close().await;
+    look.findings
+}
+
+/// What was seen in the database that matters for Kafka.
+#[derive(Default)]
+struct Seen {
+    identity: Option<Identity>,
+    kinds: Option<Vec<Kind>>,
+}
+
+/// A check-up under way.
+struct Look {
+    settings: Settings,
+    names: Names,
+    session: Session,
+    findings: Vec<Finding>,
+}
+
+impl Look {
+    fn at_settings(&mut self) {
+        let warnings = warnings(&self.settings);
+        if warnings.is_empty() {
+            let found = Finding::fine("settings", "complete, and safe as far as they tell");
+            self.findings.push(found);
+        }
+        let doubtful = |warning| Finding::told("settings", Grade::Doubtful, warning);
+        self.findings.extend(warnings.into_iter().map(doubtful));
+    }
+
+    async fn at_database(&mut self) -> Seen {
+        if !self.at_server().await {
+            return Seen::default();
+        }
+        let identity = self.at_tables().await;
+        let rights = survey::rights(
+            &mut self.session,
+            &self.names,
+            self.settings.relay.after_publish,
+        )
+        .await;
+        let found = match rights {
+            Ok(rights) => checkup::rights(&rights.role, &rights.missing),
+            Err(error) => self.database_failed("rights", &error),
+        };
+        self.findings.push(found);
+        if identity.is_none() {
+            return Seen::default();
+        }
+        self.at_sequence().await;
+        let kinds = survey::kinds(&mut self.session, &self.names).await;
+        if let Err(error) = &kinds {
+            let found = self.database_failed("topics", error);
+            self.findings.push(found);
+        }
+        Seen {
+            identity,
+            kinds: kinds.ok(),
+        }
+    }
+
+    /// Looks at the server; false if it does not let us in.
+    async fn at_server(&mut self) -> bool {
+        // The first look connects; the second is as quick as the comparison of clocks wants it.
+        let connected = survey::server(&mut self.session).await.map(drop);
+        let before_ms = wall_ms();
+        let server = match connected {
+            Ok(()) => survey::server(&mut self.session).await,
+            Err(error) => Err(error),
+        };
+        let after_ms = wall_ms();
+        match server {
+            Ok(server) => {
+                let unsure_ms = (after_ms - before_ms) / 2 + 1;
+                let ahead_ms = server.clock_ms - i64::midpoint(before_ms, after_ms);
+                self.findings.extend([
+                    checkup::server(server.version_num, &server.version, server.read_only),
+                    checkup::clock(ahead_ms, unsure_ms),
+                ]);
+                true
+            }
+            Err(error) => {
+                let cure = "see that the server runs, and that database.url leads to it with the \
+                            right user and password";
+                let found = Finding::away("database", error.to_string(), cure);
+                self.findings.push(found);
+                false
+            }
+        }
+    }
+
+    async fn at_tables(&mut self) -> Option<Identity> {
+        let identity = match Identity::read(&mut self.session, &self.names).await {
+            Ok(identity) => identity,
+            Err(error) => {
+                let found = self.database_failed("tables", &error);
+                self.findings.push(found);
+                return None;
+            }
+        };
+        self.findings.push(match identity.check_versions() {
+            Ok(()) => Finding::fine(
+                "tables",
+                format!(
+                    "{} at version {}, protocol {}, {} lanes",
+                    self.names.outbox(),
+                    identity.schema,
+                    identity.protocol,
+                    identity.lanes
+                ),
+            ),
+            Err(mismatch) => Finding::told("tables", Grade::Wrong, mismatch.to_string()),
+        });
+        Some(identity)
+    }
+
+    async fn at_sequence(&mut self) {
+        let found = match survey::sequence(&mut self.session, &self.names).await {
+            Ok(Some(sequence)) => checkup::sequence(
+                sequence.generated_always,
+                sequence.cache,
+                sequence.increment,
+            ),
+            Ok(None) => checkup::sequence(false, 1, 1),
+            Err(error) => self.database_failed("sequence", &error),
+        };
+        self.findings.push(found);
+    }
+
+    /// What a failed statement means: the server is away, or it refused.
+    fn database_failed(&self, about: &'static str, error: &OutboxError) -> Finding {
+        if error.code().is_none() {
+            return Finding::away(about, error.to_string(), "see that the server runs");
+        }
+        let cure = error.cure().unwrap_or("see the server's log");
+        Finding::wrong(about, error.told(&self.names), cure)
+    }
+
+    async fn at_kafka(&mut self, seen: Seen) {
+        let admin = match Admin::start(&kafka_config(&self.settings)) {
+            Ok(admin) => admin,
+            Err(error) => {
+                self.kafka_failed("kafka", &error);
+                return;
+            }
+        };
+        let cluster_id = match admin.cluster_id(PATIENCE).await {
+            Ok(cluster_id) => cluster_id,
+            Err(error) => {
+                self.kafka_failed("kafka", &error);
+                return;
+            }
+        };
+        let agreed = seen
+            .identity
+            .map_or(Ok(()), |identity| identity.check_cluster(&cluster_id));
+        self.findings.push(match agreed {
+            Ok(()) => Finding::fine("kafka", format!("cluster {cluster_id}")),
+            Err(mismatch) => Finding::told("kafka", Grade::Wrong, mismatch.to_string()),
+        });
+        let oldest = self.wanted_topics(seen.kinds.unwrap_or_default());
+        self.at_topics(&admin, oldest).await;
+    }
+
+    /// The topics that events go to, each with the age of the oldest that waits.
+    fn wanted_topics(&mut self, kinds: Vec<Kind>) -> BTreeMap<String, Option<f64>> {
+        let mut wanted = BTreeMap::new();
+        // Settings with another template were refused.
+        let Ok(mut route) = Route::parse(&self.settings.route.topic) else {
+            return wanted;
+        };
+        if let Some(name) = route.only_topic() {
+            wanted.insert(name.to_owned(), None);
+        }
+        for kind in kinds {
+            match route.topic_of(
+                kind.topic.as_deref(),
+                &kind.aggregate_type,
+                &kind.event_type,
+            ) {
+                Ok(topic) => {
+                    let oldest = wanted.entry(topic.as_ref().to_owned()).or_insert(None);
+                    *oldest = older(*oldest, kind.oldest_seconds);
+                }
+                Err(defect) => self.findings.push(Finding::wrong(
+                    "topics",
+                    format!(
+                        "events of type {:?} of a {:?} have no topic: {defect}",
+                        kind.event_type, kind.aggregate_type
+                    ),
+                    "correct the column topic, the aggregate's type, or route.topic; such rows \
+                     are set aside as dead",
+                )),
+            }
+        }
+        wanted
+    }
+
+    async fn at_topics(&mut self, admin: &Admin, wanted: BTreeMap<String, Option<f64>>) {
+        if wanted.is_empty() {
+            let template = &self.settings.route.topic;
+            let text = format!("no event yet that makes a topic of {template}");
+            self.findings.push(Finding::fine("topics", text));
+            return;
+        }
+        let mut present = Vec::new();
+        for name in wanted.keys().take(TOPICS_MAX) {
+            match admin.topic(name, PATIENCE).await {
+                Ok(Topic::Present { partitions }) => present.push((name.clone(), partitions)),
+                Ok(Topic::Missing) => self.findings.push(topics::missing(name)),
+                Ok(Topic::Denied) => self.findings.push(topics::denied(name)),
+                Err(error) => self.kafka_failed("topics", &error),
+            }
+        }
+        if present.is_empty() {
+            return;
+        }
+        self.findings.push(topics::present(&present));
+        let names = present.into_iter().map(|(name, _)| name).collect();
+        match admin.topic_settings(names, PATIENCE).await {
+            Ok(all) => {
+                let record_bytes_max = record_bytes_max(&self.settings);
+                self.findings
+                    .extend(all.iter().flat_map(|(name, settings)| {
+                        let demand = Demand {
+                            oldest_seconds: wanted.get(name).copied().flatten(),
+                            record_bytes_max,
+                        };
+                        topics::settings(name, settings, demand)
+                    }));
+            }
+            Err(error) => self.findings.push(Finding::doubtful(
+                "topics",
+                format!("their settings are not to be seen: {error}"),
+                "grant the relay's principal DESCRIBE_CONFIGS on them, if you want them checked",
+            )),
+        }
+    }
+
+    fn kafka_failed(&mut self, about: &'static str, error: &KafkaError) {
+        self.findings.push(match error {
+            KafkaError::Property { .. } | KafkaError::Client { .. } => {
+                Finding::wrong(about, error.to_string(), "correct kafka.properties")
+            }
+            KafkaError::Unreachable { .. } => Finding::away(
+                about,
+                error.to_string(),
+                "see that the brokers run, that kafka.brokers leads to them and that their \
+                 advertised listeners can be reached from here",
+            ),
+            KafkaError::Refused(_) => Finding::wrong(
+                about,
+                error.to_string(),
+                "see the credentials in kafka.properties and their ACLs",
+            ),
+        });
+    }
+}
+
+/// The larger of two ages.
+fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.max(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// This machine's clock, in milliseconds since 1970.
+fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_of_all_kinds_counts() {
+        assert_eq!(older(None, None), None);
+        assert_eq!(older(Some(1.0), None), Some(1.0));
+        assert_eq!(older(Some(1.0), Some(2.0)), Some(2.0));
+    }
+}
