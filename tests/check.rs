@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::support::{Database, Kafka, Outbox, Postgres, RelayProcess};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// What `check` says with these settings on top: its exit code and its lines.
 async fn check(outbox: &Outbox, settings: &[(&str, &str)]) -> (i32, Vec<String>) {

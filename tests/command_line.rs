@@ -70,7 +70,9 @@ fn every_verb_shows_an_example() {
     let names: Vec<_> = names
         .filter(|name| !name.is_empty() && *name != "help")
         .collect();
-    assert!(names.contains(&"health"), "{help}");
+    for name in ["run", "migrate", "check", "status", "health"] {
+        assert!(names.contains(&name), "{help}");
+    }
     for name in names {
         let (_, help, _) = run(&[name, "--help"], &[]);
         assert!(
@@ -115,6 +117,29 @@ fn wrong_settings_end_with_64_and_are_told_at_once() {
         assert!(stderr.contains("log.level: expected error"), "{stderr}");
         assert!(!stderr.contains("canary"));
     }
+}
+
+#[test]
+fn no_verb_begins_with_wrong_settings() {
+    let level = ("OUTBOX_RELAY__LOG__LEVEL", "loud");
+    for verb in ["run", "migrate", "check", "status", "health"] {
+        let (code, stdout, stderr) = run(&[verb], &[URL, level]);
+        assert_eq!((code, stdout.as_str()), (Some(64), ""), "{verb}: {stderr}");
+        let (code, _, stderr) = run(&[verb], &[]);
+        assert_eq!(code, Some(64), "{verb}");
+        assert!(stderr.contains("database.url"), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn run_does_not_begin_on_a_taken_port() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let begun = move || run(&["run"], &[URL, ("OUTBOX_RELAY__HTTP__LISTEN", &listen)]);
+    let (code, stdout, stderr) = tokio::task::spawn_blocking(begun).await.unwrap();
+    assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
+    assert!(stderr.contains("http.listen"), "{stderr}");
+    assert!(!stderr.contains("canary"), "{stderr}");
 }
 
 #[test]

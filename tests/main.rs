@@ -15,3 +15,4 @@ mod status;
 mod support;
 mod support_works;
 mod tidy;
+mod waiting;

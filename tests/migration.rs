@@ -56,8 +56,7 @@ async fn sixteen_lanes_are_made_where_nobody_says_a_number() {
 #[tokio::test]
 async fn what_is_printed_makes_through_psql_an_outbox_that_a_relay_serves() {
     let database = Database::create(Postgres::shared().await).await;
-    let url = ("database.url", database.url());
-    let mut print = RelayProcess::start(&["migrate", "--print", "--lanes", "3"], &[url]);
+    let mut print = RelayProcess::start(&["migrate", "--print", "--lanes", "3"], &[]);
     assert_eq!(print.wait_exit(SOON).await, 0);
     psql(database.url(), &print.stdout().join("\n"));
     assert_eq!(lanes(&database).await, (3, 3));

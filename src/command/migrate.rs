@@ -8,6 +8,7 @@ use super::{Done, Exit, Refusal, access, say, settings};
 use crate::outbox::migration::{self, Grant, MigrationError};
 use crate::outbox::names::Names;
 use crate::outbox::session::{Purpose, Session};
+use crate::process::settings::{Settings, SettingsError, environment};
 
 /// Create the outbox and its tables in the database, or bring them up to date
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,11 @@ pub(super) struct Migrate {
 impl Migrate {
     /// Migrates or prints.
     pub(super) async fn run(&self, file: Option<&Path>) -> Done {
-        let settings = settings(file)?;
+        let settings = if self.print {
+            settings_to_print(file)
+        } else {
+            settings(file)
+        }?;
         let names = Names::new(&settings.database.schema, &settings.database.table);
         if self.print {
             return Ok(say(&self.sql(&names)));
@@ -94,4 +99,13 @@ impl Migrate {
             .map(|role| (Grant::Relay, role.as_str()));
         writers.chain(relays)
     }
+}
+
+/// What is only printed needs no database: where its URL alone is missing, any will do.
+fn settings_to_print(file: Option<&Path>) -> Result<Settings, SettingsError> {
+    let nowhere = ("OUTBOX_RELAY__DATABASE__URL", "postgres://nowhere");
+    let nowhere = (nowhere.0.to_owned(), nowhere.1.to_owned());
+    settings(file).or_else(|error| {
+        Settings::load(file, environment().chain([nowhere])).map_err(|_with_url| error)
+    })
 }
