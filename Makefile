@@ -20,10 +20,10 @@ test: ## run every test, on real PostgreSQL and real Apache Kafka
 	@scripts/stage 'build' cargo test --locked --no-run
 	@scripts/stage 'tests' cargo test --locked $(ARGS)
 
-soak: ## run the long conservation test; ARGS go to the test binary
+soak: ## run the long conservation test: SOAK_MINUTES (30), SEED to have a run again
 	@scripts/stage 'what the tests need' scripts/install test
 	@scripts/stage "Apache Kafka's jars" scripts/kafka-jars
-	@scripts/stage 'soak' cargo test --locked --test main -- --ignored --nocapture soak $(ARGS)
+	@scripts/stage 'soak' cargo test --locked --test main -- --ignored --nocapture soak
 
 check: ## format, lints and documentation
 	@scripts/stage 'what the build needs' scripts/install build

@@ -6,6 +6,7 @@
 
 mod check;
 mod command_line;
+mod conservation;
 mod delivery;
 mod lanes;
 mod migration;

@@ -29,6 +29,6 @@ pub(crate) use relay::RelayProcess;
     clippy::disallowed_methods,
     reason = "the environment names the servers to test against"
 )]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

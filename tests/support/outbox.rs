@@ -60,6 +60,11 @@ impl Outbox {
         format!("{scheme}://{role}:{password}@{server}")
     }
 
+    /// The superuser's URL of its database.
+    pub(crate) fn url(&self) -> &str {
+        self.database.url()
+    }
+
     /// Runs `migrate` with these arguments.
     pub(crate) async fn migrate(&self, arguments: &[&str]) {
         let arguments = [&["migrate"], arguments].concat();

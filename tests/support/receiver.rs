@@ -141,6 +141,11 @@ impl Receiver {
         self.shared.seen().records.clone()
     }
 
+    /// How many records have been seen so far.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.seen().records.len()
+    }
+
     /// Waits until at least so many records have been seen, and returns all.
     pub(crate) async fn wait_for(&self, count: usize, within: Duration) -> Vec<Received> {
         let what = format!("{count} records");

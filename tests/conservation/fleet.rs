@@ -1,0 +1,200 @@
+//! One to four relays on one outbox, and what is done to them.
+//!
+//! Owns the relays' processes and the count of windows that were lost with them. Knows no schedule.
+//!
+//! Invariant: a frozen relay is thawed only when its lease has run out, so that every freeze is
+//! one beyond the lease.
+
+use std::time::Duration;
+
+use crate::support::{Outbox, Receiver, RelayProcess, eventually};
+
+/// The most relays at once.
+pub(super) const RELAYS: usize = 4;
+/// Rows that a relay may have handed over and not yet marked: what a kill may duplicate.
+pub(super) const WINDOW_ROWS: usize = 400;
+/// Short leases, so that a run sees many of them end; a record's time-out, the margin and a renewal
+/// fit in.
+const SETTINGS: [(&str, &str); 5] = [
+    ("lanes.lease_ttl_ms", "4000"),
+    ("lanes.renew_ms", "500"),
+    ("lanes.margin_ms", "500"),
+    ("kafka.message_timeout_ms", "2000"),
+    ("relay.window_rows", "400"),
+];
+/// A relay that can stop is gone within its grace of 9 s.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// A lease of 4 s has run out within this time on a busy machine.
+const EXPIRED_WITHIN: Duration = Duration::from_mins(1);
+/// Progress may have to wait for a lease to run out, and for a server to come back.
+const PROGRESS_WITHIN: Duration = Duration::from_mins(2);
+
+/// A place for a relay.
+pub(super) enum Slot {
+    Empty,
+    Running { relay: RelayProcess, name: String },
+    Frozen { relay: RelayProcess, name: String },
+}
+
+/// What was done that may have cost a window.
+pub(super) struct Loss {
+    pub(super) what: String,
+    /// Rows that may have been delivered twice for it.
+    pub(super) rows: usize,
+    /// How many records had been received then.
+    pub(super) records: usize,
+}
+
+/// Relays on one outbox.
+pub(super) struct Fleet<'a> {
+    pub(super) outbox: &'a Outbox,
+    pub(super) receiver: &'a Receiver,
+    settings: Vec<(&'a str, &'a str)>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) losses: Vec<Loss>,
+    started: usize,
+}
+
+impl<'a> Fleet<'a> {
+    /// No relay yet; those to come have these settings beside the fleet's own.
+    pub(super) fn new(
+        outbox: &'a Outbox,
+        receiver: &'a Receiver,
+        settings: &[(&'a str, &'a str)],
+    ) -> Self {
+        Self {
+            outbox,
+            receiver,
+            settings: [&SETTINGS[..], settings].concat(),
+            slots: (0..RELAYS).map(|_| Slot::Empty).collect(),
+            losses: Vec::new(),
+            started: 0,
+        }
+    }
+
+    /// How many relays run.
+    pub(super) fn running(&self) -> usize {
+        let runs = |slot: &&Slot| matches!(slot, Slot::Running { .. });
+        self.slots.iter().filter(runs).count()
+    }
+
+    /// Starts a relay in an empty place.
+    pub(super) fn start(&mut self, place: usize) {
+        self.started += 1;
+        let name = format!("relay-{}", self.started);
+        let settings = [&self.settings[..], &[("relay.name", name.as_str())]].concat();
+        let relay = self.outbox.relay(&settings);
+        self.slots[place] = Slot::Running { relay, name };
+    }
+
+    /// Stops a relay as an orchestrator does, and waits for its end.
+    pub(super) async fn terminate(&mut self, place: usize) {
+        if let Slot::Running { mut relay, name } = self.empty(place) {
+            relay.terminate();
+            assert_eq!(relay.wait_exit(STOP_WITHIN).await, 0, "a clean stop");
+            if relay
+                .stderr()
+                .iter()
+                .any(|line| line.contains("grace ran out"))
+            {
+                self.lose(format!("late stop of {name}"), WINDOW_ROWS);
+            }
+        }
+    }
+
+    /// Ends a relay as a crash does.
+    pub(super) async fn kill(&mut self, place: usize) {
+        match self.empty(place) {
+            Slot::Running { mut relay, name } => {
+                relay.kill();
+                assert_eq!(relay.wait_exit(STOP_WITHIN).await, 137);
+                self.lose(format!("kill of {name}"), WINDOW_ROWS);
+            }
+            // Its window was counted when it was frozen.
+            Slot::Frozen { relay, .. } => drop(relay),
+            Slot::Empty => {}
+        }
+    }
+
+    /// Stops a relay's clock.
+    pub(super) fn freeze(&mut self, place: usize) {
+        if let Slot::Running { relay, name } = self.empty(place) {
+            relay.freeze();
+            self.lose(format!("freeze of {name}"), WINDOW_ROWS);
+            self.slots[place] = Slot::Frozen { relay, name };
+        }
+    }
+
+    /// Lets a frozen relay go on once all its leases have run out.
+    pub(super) async fn thaw(&mut self, place: usize) {
+        if let Slot::Frozen { relay, name } = self.empty(place) {
+            self.expired(&name).await;
+            relay.thaw();
+            self.slots[place] = Slot::Running { relay, name };
+        }
+    }
+
+    /// Notes that something may cause so many duplicates.
+    pub(super) fn lose(&mut self, what: String, rows: usize) {
+        let records = self.receiver.count();
+        self.losses.push(Loss {
+            what,
+            rows,
+            records,
+        });
+    }
+
+    /// Waits until so many more records have been received.
+    pub(super) async fn progress(&self, records: usize) {
+        let wanted = self.receiver.count() + records;
+        let what = format!("{records} more records");
+        eventually(&what, PROGRESS_WITHIN, async || {
+            let seen = self.receiver.count();
+            (seen >= wanted)
+                .then_some(())
+                .ok_or(format!("{seen} of {wanted}"))
+        })
+        .await;
+    }
+
+    /// Waits until so many rows wait for publication.
+    pub(super) async fn backlog(&self, rows: i64) {
+        let what = format!("a backlog of {rows} rows");
+        eventually(&what, PROGRESS_WITHIN, async || {
+            let waiting = self.outbox.count("published_at IS NULL").await;
+            (waiting >= rows).then_some(()).ok_or(waiting)
+        })
+        .await;
+    }
+
+    /// Ends every relay, has the backlog drained by one new relay alone, and stops that.
+    pub(super) async fn drain(&mut self, within: Duration) {
+        for place in 0..self.slots.len() {
+            if matches!(self.slots[place], Slot::Frozen { .. }) {
+                self.kill(place).await;
+            }
+            self.terminate(place).await;
+        }
+        self.start(0);
+        self.outbox.drained(within).await;
+        self.terminate(0).await;
+    }
+
+    fn empty(&mut self, place: usize) -> Slot {
+        std::mem::replace(&mut self.slots[place], Slot::Empty)
+    }
+
+    async fn expired(&self, name: &str) {
+        eventually("the end of its leases", EXPIRED_WITHIN, async || {
+            let left: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM outbox_relay_lanes WHERE owner = $1 AND expires_at > now()",
+            )
+            .bind(name)
+            .fetch_one(&self.outbox.pool)
+            .await
+            .map_err(|error| error.to_string())?;
+            (left == 0).then_some(()).ok_or(format!("{left} lanes"))
+        })
+        .await;
+    }
+}

@@ -1,0 +1,14 @@
+//! Conservation: what was committed is in Kafka, in order, and nothing else is, whatever is done to
+//! the relays, to `PostgreSQL` and to Kafka meanwhile.
+//!
+//! `checker` judges, purely; `workload` writes; `campaign` starts, stops, kills and freezes relays
+//! at random from a seed. The rest are single faults, each with the promise that it must not break.
+
+mod campaign;
+mod checker;
+mod checker_works;
+mod dice;
+mod fleet;
+mod observe;
+mod soak;
+mod workload;
