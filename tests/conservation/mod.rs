@@ -10,5 +10,6 @@ mod checker_works;
 mod dice;
 mod fleet;
 mod observe;
+mod restarts;
 mod soak;
 mod workload;
