@@ -9,6 +9,7 @@ mod checker;
 mod checker_works;
 mod dice;
 mod fleet;
+mod neighbours;
 mod observe;
 mod restarts;
 mod soak;
