@@ -11,6 +11,8 @@ mod dice;
 mod fleet;
 mod neighbours;
 mod observe;
+mod outages;
 mod restarts;
 mod soak;
+mod watched;
 mod workload;

@@ -21,6 +21,7 @@ pub(crate) use kafka::Kafka;
 pub(crate) use outbox::Outbox;
 pub(crate) use postgres::{Database, Postgres};
 pub(crate) use probes::Probes;
+pub(crate) use process::free_port;
 pub(crate) use receiver::{Received, Receiver};
 pub(crate) use relay::RelayProcess;
 
