@@ -20,7 +20,7 @@ const ALIASES: [(&str, &str); 5] = [
 ];
 
 /// What a user's own properties may change.
-const DEFAULTS: [(&str, &str); 9] = [
+const DEFAULTS: [(&str, &str); 10] = [
     ("client.id", "outbox-relay"),
     // A missing topic is to be seen, not made.
     ("allow.auto.create.topics", "false"),
@@ -37,6 +37,9 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("reconnect.backoff.max.ms", "1000"),
     // Brokers close idle connections; that is no news.
     ("log.connection.close", "false"),
+    // The OpenSSL that is built in looks for public authorities below /usr/local/ssl, where no
+    // system keeps them; probed are the places where systems do.
+    ("ssl.ca.location", "probe"),
 ];
 
 /// The configuration of a producer for these brokers. `extra` wins over what is a default here,
@@ -129,6 +132,7 @@ mod tests {
             ("socket.keepalive.enable", "true"),
             ("socket.nagle.disable", "true"),
             ("queue.buffering.max.messages", "40000"),
+            ("ssl.ca.location", "probe"),
         ] {
             assert_eq!(effective(&[], name), value, "{name}");
         }
