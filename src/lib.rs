@@ -8,6 +8,7 @@
 //! ```text
 //! 5  command   one file a verb: run, migrate, check, status, dev, health
 //! 4  relay     the loop that polls, publishes and marks; the keeper of leases
+//!    dev       a throw-away world to try it in
 //! 3  outbox    PostgreSQL      kafka  the producer      http  probes
 //! 2  process   settings, telemetry, shutdown, clock
 //! 1  decide    window, reading, share, pace, back-off, route, envelope, verdict: values in, values out
@@ -16,6 +17,7 @@
 
 pub mod command;
 pub mod decide;
+pub mod dev;
 pub mod event;
 pub mod http;
 pub mod kafka;

@@ -24,7 +24,7 @@ const FOLDERS: [&str; 8] = [
     "tests",
 ];
 /// The floor of each module; one names only floors below its own.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("event", 0),
     ("record", 0),
     ("outcome", 0),
@@ -34,6 +34,7 @@ const FLOORS: [(&str, u8); 12] = [
     ("kafka", 3),
     ("http", 3),
     ("relay", 4),
+    ("dev", 4),
     ("command", 5),
     ("lib", 6),
     ("main", 6),
