@@ -8,6 +8,7 @@ mod check;
 mod command_line;
 mod conservation;
 mod delivery;
+mod dev;
 mod lanes;
 mod migration;
 mod partitions;

@@ -35,6 +35,16 @@ pub(super) struct Migrate {
     grant_relay: Vec<String>,
 }
 
+impl From<MigrationError> for Refusal {
+    fn from(error: MigrationError) -> Self {
+        let exit = match error {
+            MigrationError::Lanes { .. } => Exit::Failed,
+            MigrationError::Database(_) => Exit::Unavailable,
+        };
+        Self::new(exit, &error)
+    }
+}
+
 impl Migrate {
     /// Migrates or prints.
     pub(super) async fn run(&self, file: Option<&Path>) -> Done {
@@ -48,13 +58,7 @@ impl Migrate {
             return Ok(say(&self.sql(&names)));
         }
         let mut session = Session::new(&access(&settings, "migrate")?, Purpose::Command);
-        let applied = self
-            .apply(&mut session, &names)
-            .await
-            .map_err(|error| match error {
-                MigrationError::Lanes { .. } => Refusal::new(Exit::Failed, &error),
-                MigrationError::Database(_) => Refusal::new(Exit::Unavailable, &error),
-            })?;
+        let applied = self.apply(&mut session, &names).await?;
         session.close().await;
         let outbox = names.outbox();
         Ok(match applied.last() {

@@ -9,6 +9,7 @@
 
 mod check;
 mod completions;
+mod dev;
 mod health;
 mod migrate;
 mod run;
@@ -104,6 +105,7 @@ enum Verb {
     Migrate(migrate::Migrate),
     Check(check::Check),
     Status(status::Show),
+    Dev(dev::Dev),
     Health(health::Health),
     Completions(completions::Completions),
 }
@@ -157,6 +159,7 @@ impl Cli {
             Verb::Migrate(verb) => verb.run(file).await,
             Verb::Check(verb) => verb.run(file).await,
             Verb::Status(verb) => verb.run(file).await,
+            Verb::Dev(verb) => Box::pin(verb.run(file)).await,
             Verb::Health(verb) => verb.run(file).await,
             Verb::Completions(verb) => Ok(verb.run()),
         };

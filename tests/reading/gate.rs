@@ -68,7 +68,7 @@ async fn a_page_that_is_older_than_the_marks_of_its_rows_sends_none_of_them_agai
     outbox.migrate(&["--grant-relay", "relay"]).await;
     outbox.execute(GATE).await;
     let probes = Probes::new();
-    let url = outbox.url_as("relay");
+    let url = outbox.url_as("relay", "x");
     let own = [
         ("database.url", url.as_str()),
         ("http.listen", &probes.listen),

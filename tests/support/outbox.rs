@@ -124,13 +124,6 @@ impl Outbox {
             .unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    /// The database's URL for a role of a private server, which trusts everybody.
-    pub(crate) fn url_as(&self, role: &str) -> String {
-        self.database
-            .url()
-            .replacen("postgres@", &format!("{role}@"), 1)
-    }
-
     /// How many rows answer this condition.
     pub(crate) async fn count(&self, condition: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM outbox WHERE {condition}");
