@@ -27,7 +27,12 @@ const STORED_PER_PRINTED: u64 = 8;
 
 /// `read_page`: locks nothing. The leases are found by their primary key; the rows come from the
 /// index `<outbox>_unpublished`, or `<outbox>_delayed`, whose order makes the page's (`{rows}`
-/// says which of its range). Bounds compare whole pairs so that no other index can promise it.
+/// says which of its range).
+///
+/// The lower bound compares pairs, so that no other index can promise the rows. The upper one must
+/// not: a scan ends at an entry whose *first* column is beyond the bound (`nbtutils.c`,
+/// `_bt_check_rowcompare`), so a pair that its second column decides would be compared with every
+/// entry of the next lane.
 const READ_PAGE: &str = "
 /* read_page */
 WITH held AS MATERIALIZED (
@@ -72,7 +77,7 @@ WHERE m.number = 1 OR m.bytes <= $7
 
 /// The rows of a lane that a poll reads: all that wait, but for keys that are read on their own.
 const ROWS_OF_LANE: &str = "(o.lane, o.seq) > (h.lane, h.above)
-            AND (o.lane, o.seq) < (h.lane + 1, 0)
+            AND o.lane <= h.lane
             AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
             AND o.seq NOT IN (SELECT unnest($6::bigint[]))
             AND (cardinality($9::text[]) = 0
@@ -82,7 +87,7 @@ const ROWS_OF_LANE: &str = "(o.lane, o.seq) > (h.lane, h.above)
 
 /// The rows of a lane that belong to one key.
 const ROWS_OF_KEY: &str = "(o.lane, o.seq) > (h.lane, h.above)
-            AND (o.lane, o.seq) < (h.lane + 1, 0)
+            AND o.lane <= h.lane
             AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
             AND o.seq NOT IN (SELECT unnest($6::bigint[]))
             AND length(o.aggregate_type)::text || ':' || o.aggregate_type || o.aggregate_id
@@ -90,8 +95,7 @@ const ROWS_OF_KEY: &str = "(o.lane, o.seq) > (h.lane, h.above)
         ORDER BY o.lane, o.seq";
 
 /// The rows of a lane whose time has come.
-const ROWS_DELAYED: &str = "(o.lane, o.available_at) >= (h.lane, '-infinity'::timestamptz)
-            AND (o.lane, o.available_at) <= (h.lane, now())
+const ROWS_DELAYED: &str = "o.lane = h.lane AND o.available_at <= now()
             AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
             AND o.seq NOT IN (SELECT unnest($6::bigint[]))
             AND cardinality($9::text[]) = 0
@@ -164,9 +168,13 @@ impl Pages {
         }
     }
 
-    /// The statement that polls lanes, for those who look at its plan.
-    pub fn lanes_statement(&self) -> &str {
-        &self.lanes
+    /// The statements that read the outbox, by name, for those who look at their plans.
+    pub fn statements(&self) -> [(&'static str, &str); 3] {
+        [
+            ("lanes", &self.lanes),
+            ("key", &self.key),
+            ("delayed", &self.delayed),
+        ]
     }
 
     /// Reads one page.
