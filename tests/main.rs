@@ -12,6 +12,7 @@ mod dev;
 mod lanes;
 mod migration;
 mod partitions;
+mod plans;
 mod reading;
 mod status;
 mod support;

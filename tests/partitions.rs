@@ -5,9 +5,10 @@
 //! librdkafka's `murmur2_random` hashes it like any other, as Java does. Only a record without key
 //! goes to a partition of the client's choice, in both.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use outbox_relay::kafka::properties::client_config;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::task::spawn_blocking;
@@ -18,11 +19,14 @@ const WITHIN: Duration = Duration::from_mins(1);
 const VECTORS: &str = include_str!("vectors/murmur2.csv");
 const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// The producer whose choice is tested.
+/// The relay's own producer, with nothing of the user's.
 fn producer_config(kafka: &Kafka) -> ClientConfig {
-    let mut config = kafka.client();
-    config.set("partitioner", "murmur2_random");
-    config
+    client_config(
+        &[kafka.brokers().to_owned()],
+        60_000,
+        &BTreeMap::new(),
+        20_000,
+    )
 }
 
 /// The vectors: each key with the hash that the Java client computes.

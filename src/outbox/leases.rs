@@ -146,6 +146,19 @@ impl Leases {
         self.member.token
     }
 
+    /// The statements by name, for those who look at their plans.
+    pub fn statements(&self) -> [(&'static str, &str); 7] {
+        [
+            ("beat", &self.beat),
+            ("renew", &self.renew),
+            ("view", &self.view),
+            ("claim", &self.claim),
+            ("release", &self.release),
+            ("leave", &self.leave),
+            ("bury", &self.bury),
+        ]
+    }
+
     /// Says that this relay lives and renews all of its leases; returns those that it still holds.
     pub async fn renew(&self, session: &mut Session) -> Result<Vec<(Lane, Epoch)>, OutboxError> {
         session

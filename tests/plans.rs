@@ -1,0 +1,276 @@
+//! What the relay's own statements cost the database: which index they use whatever the statistics
+//! say, and how much they visit while old versions of rows cannot be cleaned up.
+
+mod explain;
+
+use std::time::Duration;
+
+use explain::{Explainer, Plan};
+use outbox_relay::decide::order::AfterPublish;
+use outbox_relay::outbox::leases::{Leases, Member};
+use outbox_relay::outbox::mark::Marks;
+use outbox_relay::outbox::names::Names;
+use outbox_relay::outbox::page::Pages;
+use outbox_relay::outbox::session::Purpose;
+use uuid::Uuid;
+
+use crate::support::lanes::{LONG_LEASES, named_relay};
+use crate::support::{Outbox, eventually};
+
+/// How long anything may take on a busy machine.
+const SOON: Duration = Duration::from_mins(2);
+/// Ids that no row has.
+const NOBODY: &str = "ARRAY['00000000-0000-0000-0000-000000000000']::uuid[]";
+
+/// The statements of a relay that holds all lanes of an outbox.
+struct Statements {
+    explainer: Explainer,
+    pages: Pages,
+    leases: Leases,
+    /// The epoch of each lane.
+    epochs: Vec<i64>,
+}
+
+impl Statements {
+    async fn of(outbox: &Outbox) -> Self {
+        let names = Names::new("public", "outbox");
+        let token = Uuid::new_v4();
+        let member = Member {
+            name: "plans".to_owned(),
+            token,
+            version: "0".to_owned(),
+            routing: String::new(),
+        };
+        let mut explainer = Explainer::new(outbox.url());
+        let leases = Leases::new(&names, member, 3_600_000);
+        let mut lanes = leases
+            .claim(explainer.session(Purpose::Keep), 16, &[])
+            .await
+            .expect("the lanes are free");
+        lanes.sort_unstable_by_key(|(lane, _)| lane.0);
+        assert_eq!(lanes.len(), 16);
+        Self {
+            explainer,
+            pages: Pages::new(&names, token, 1_000_000),
+            leases,
+            epochs: lanes.into_iter().map(|(_, epoch)| epoch.0).collect(),
+        }
+    }
+
+    /// The plan of a reading statement as it ran: of all lanes, above a number.
+    async fn read(&mut self, name: &str, above: i64) -> Plan {
+        let (_, statement) = self
+            .pages
+            .statements()
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .expect("a statement has this name");
+        let lanes: Vec<usize> = (0..self.epochs.len()).collect();
+        let keys = if name == "key" { "'5:order1'" } else { "" };
+        let arguments = format!(
+            "ARRAY{lanes:?}::smallint[], ARRAY{:?}::bigint[], ARRAY{:?}::bigint[], \
+             ARRAY{:?}::integer[], '{}', '{{}}', 16777216, 8000000, ARRAY[{keys}]::text[]",
+            self.epochs,
+            vec![above; lanes.len()],
+            vec![62; lanes.len()],
+            self.leases.token(),
+        );
+        self.explainer
+            .explain(Purpose::Read, "ANALYZE, BUFFERS, ", statement, &arguments)
+            .await
+    }
+
+    async fn write(&mut self, purpose: Purpose, statement: &str, arguments: &str) -> Plan {
+        self.explainer
+            .explain(purpose, "", statement, arguments)
+            .await
+    }
+
+    /// Asserts that every statement finds its rows by its index.
+    async fn assert_indexed(&mut self, state: &str) {
+        for (name, index) in [
+            ("lanes", "outbox_unpublished"),
+            ("key", "outbox_unpublished"),
+            ("delayed", "outbox_delayed"),
+        ] {
+            let plan = self.read(name, 0).await;
+            assert_eq!(
+                plan.ways_to("outbox"),
+                [index],
+                "{name}, {state}: {plan:#?}"
+            );
+            let removed = plan.rows_removed("outbox");
+            assert!(name == "key" || removed == 0, "{name}, {state}: {removed}");
+            let leases = plan.ways_to("outbox_relay_lanes");
+            assert_eq!(leases, ["outbox_relay_lanes_pkey"], "{name}, {state}");
+        }
+        let names = Names::new("public", "outbox");
+        for after in [AfterPublish::Mark, AfterPublish::Delete] {
+            let marks = Marks::new(&names, after);
+            let arguments = format!("ARRAY[1], {NOBODY}");
+            let plan = self
+                .write(Purpose::Mark, marks.statement(), &arguments)
+                .await;
+            assert_eq!(
+                plan.ways_to("outbox"),
+                ["outbox_pkey"],
+                "{after:?}, {state}"
+            );
+        }
+        let leases: Vec<(&str, String)> = self
+            .leases
+            .statements()
+            .map(|(name, statement)| (name, statement.to_owned()))
+            .to_vec();
+        for (name, statement) in leases {
+            let plan = self
+                .write(Purpose::Keep, &statement, arguments_of(name))
+                .await;
+            let outbox: &[&str] = if name == "bury" {
+                &["outbox_pkey"]
+            } else {
+                &[]
+            };
+            assert_eq!(plan.ways_to("outbox"), outbox, "{name}, {state}: {plan:#?}");
+            if matches!(name, "bury" | "release") {
+                let leases = plan.ways_to("outbox_relay_lanes");
+                assert_eq!(leases, ["outbox_relay_lanes_pkey"], "{name}, {state}");
+            }
+        }
+    }
+}
+
+/// Arguments for a lease statement; which, does not matter to a generic plan.
+fn arguments_of(name: &str) -> &'static str {
+    const TOKEN: &str = "'00000000-0000-0000-0000-000000000000'";
+    match name {
+        "beat" => "'00000000-0000-0000-0000-000000000000', 'a', '1', 'r', 1000",
+        "renew" => "'00000000-0000-0000-0000-000000000000', 1000",
+        "view" => "",
+        "claim" => "'00000000-0000-0000-0000-000000000000', 'a', 1000, 4, '{}'",
+        "release" => "1, 1, '00000000-0000-0000-0000-000000000000'",
+        "leave" => TOKEN,
+        "bury" => {
+            "1, '00000000-0000-0000-0000-000000000000', 1, 1, \
+             '00000000-0000-0000-0000-000000000000', 'record', 'why', 1"
+        }
+        other => panic!("a statement that nobody judges: {other}"),
+    }
+}
+
+/// Writes rows over a thousand aggregates, and some for later.
+async fn write(outbox: &Outbox, rows: i32) {
+    outbox
+        .execute(&format!(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload, available_at)
+             SELECT 'order', (n % 1000)::text, 'OrderPlaced', '{{\"n\": 1}}',
+                 CASE WHEN n % 10 = 0 THEN now() - interval '1 minute' END
+             FROM generate_series(1, {rows}) AS n"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn every_statement_uses_its_index_whatever_the_statistics_say() {
+    let outbox = Outbox::create().await;
+    outbox
+        .execute("ALTER TABLE outbox SET (autovacuum_enabled = false)")
+        .await;
+    write(&outbox, 300_000).await;
+    outbox.execute("ANALYZE outbox").await;
+    outbox
+        .execute("UPDATE outbox SET published_at = now()")
+        .await;
+    write(&outbox, 500).await;
+    let mut statements = Statements::of(&outbox).await;
+    statements
+        .assert_indexed("statistics from when all rows waited, nothing vacuumed")
+        .await;
+    outbox.execute("VACUUM ANALYZE outbox").await;
+    statements.assert_indexed("fresh statistics").await;
+    outbox
+        .execute("DELETE FROM pg_statistic WHERE starelid = 'outbox'::regclass")
+        .await;
+    outbox
+        .execute(
+            "UPDATE pg_class SET reltuples = -1, relpages = 0, relallvisible = 0
+             WHERE oid = 'outbox'::regclass",
+        )
+        .await;
+    statements.assert_indexed("no statistics").await;
+}
+
+/// Scans of the poll's index, and entries of it that they have visited.
+async fn index_use(outbox: &Outbox) -> (i64, i64) {
+    sqlx::query_as(
+        "SELECT idx_scan, idx_tup_read FROM pg_stat_user_indexes
+         WHERE indexrelname = 'outbox_unpublished'",
+    )
+    .fetch_one(&outbox.pool)
+    .await
+    .expect("the index is there")
+}
+
+/// While the snapshot is held, no entry of the index can be removed: whoever reads from the start,
+/// or does not stop at the end of a lane, walks over thousands.
+#[tokio::test]
+async fn a_snapshot_held_for_long_leaves_the_cost_of_a_poll_flat() {
+    let outbox = Outbox::create().await;
+    let mut holder = outbox.pool.begin().await.unwrap();
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM outbox")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    outbox
+        .execute(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, available_at)
+             SELECT 'order', n::text, 'Reminder', now() + interval '1 day'
+             FROM generate_series(1, 50000) AS n",
+        )
+        .await;
+    let mut relay = named_relay(&outbox, "only", &LONG_LEASES);
+    for _ in 0..4 {
+        outbox.write_many(50_000, 10_000).await;
+    }
+    eventually("the rows of now", SOON, async || {
+        let left = outbox.count("published_at IS NULL").await;
+        (left == 50_000).then_some(()).ok_or(format!("{left} wait"))
+    })
+    .await;
+    let mut from = index_use(&outbox).await;
+    let (scans, entries) = eventually("500 cheap scans of an idle relay", SOON, async || {
+        let now = index_use(&outbox).await;
+        let (scans, entries) = (now.0 - from.0, now.1 - from.1);
+        if scans < 500 {
+            return Err(format!("{scans} scans visited {entries} entries"));
+        }
+        from = now;
+        if entries > scans {
+            return Err(format!("{scans} scans visited {entries} entries"));
+        }
+        Ok((scans, entries))
+    })
+    .await;
+    println!("an idle relay's {scans} scans visited {entries} entries of the index");
+    relay.terminate();
+    assert_eq!(relay.wait_exit(SOON).await, 0);
+    let settled = outbox.count("true").await;
+    let mut statements = Statements::of(&outbox).await;
+    let settled = statements.read("lanes", settled).await;
+    let from_start = statements.read("lanes", 0).await.pages_of("outbox");
+    let leases = settled.pages_of("outbox_relay_lanes");
+    let settled = settled.pages_of("outbox");
+    println!(
+        "a poll from the settled position visits {settled} pages, from the start {from_start}; \
+         and {leases} for the leases"
+    );
+    assert!(settled < 100, "{settled}");
+    let delayed = statements.read("delayed", 0).await.pages_of("outbox");
+    println!("a look for rows whose time has come visits {delayed} pages, past 50,000 for later");
+    assert!(delayed < 100, "{delayed}");
+    assert!(
+        from_start > 100 * settled,
+        "the history weighs: {from_start}"
+    );
+    drop(holder);
+}
