@@ -7,6 +7,7 @@
 mod check;
 mod command_line;
 mod conservation;
+mod dead;
 mod delivery;
 mod dev;
 mod lanes;
