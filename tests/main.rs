@@ -15,6 +15,7 @@ mod migration;
 mod partitions;
 mod plans;
 mod reading;
+mod readme;
 mod status;
 mod support;
 mod support_works;
