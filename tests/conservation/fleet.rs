@@ -90,6 +90,8 @@ impl<'a> Fleet<'a> {
     /// Stops a relay as an orchestrator does, and waits for its end.
     pub(super) async fn terminate(&mut self, place: usize) {
         if let Slot::Running { mut relay, name } = self.empty(place) {
+            // Before it listens to signals, they end it as they end any process.
+            relay.logs("relay started", STOP_WITHIN).await;
             relay.terminate();
             assert_eq!(relay.wait_exit(STOP_WITHIN).await, 0, "a clean stop");
             if relay
