@@ -11,7 +11,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::sleep;
 
 use self::world::World;
-use super::{Done, Exit, Refusal, say, settings};
+use super::{Done, Exit, Refusal, access, say, settings};
 use crate::dev::service::Service;
 use crate::dev::story::Story;
 use crate::dev::{Fate, News, lines};
@@ -148,10 +148,8 @@ impl Dev {
 
 /// Where the outbox of some settings is, and what it is called.
 fn outbox(settings: &Settings) -> Result<(Access, Names), Refusal> {
-    let database = &settings.database;
-    let access = Access::new(database.url.expose(), "dev", database.statement_timeout_ms)
-        .map_err(|error| Refusal::new(Exit::Usage, &error))?;
-    Ok((access, Names::new(&database.schema, &database.table)))
+    let names = Names::new(&settings.database.schema, &settings.database.table);
+    Ok((access(settings, "dev")?, names))
 }
 
 /// A time with its unit.
