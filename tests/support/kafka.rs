@@ -93,9 +93,19 @@ impl Kafka {
 
     /// A broker for one test alone, with settings that win over ours.
     pub(crate) async fn private(settings: &[(&str, &str)]) -> Self {
+        Self::guarded(settings, None, &[]).await
+    }
+
+    /// A broker with a listener more, and what its folder is formatted with: its users.
+    pub(crate) async fn guarded(
+        settings: &[(&str, &str)],
+        listener: Option<&str>,
+        format: &[&str],
+    ) -> Self {
         let port = process::free_port();
         let brokers = format!("127.0.0.1:{port}");
-        let mut own = OwnBroker::create(port, settings).await;
+        let mut own = OwnBroker::create(port, settings, listener).await;
+        own.format(format).await;
         own.start(&brokers).await;
         Self {
             brokers,
@@ -196,14 +206,15 @@ impl Kafka {
 }
 
 impl OwnBroker {
-    /// Makes and formats the folder of a new broker.
-    async fn create(port: u16, settings: &[(&str, &str)]) -> Self {
+    /// Makes the folder of a new broker.
+    async fn create(port: u16, settings: &[(&str, &str)], listener: Option<&str>) -> Self {
         let folder = process::folder("kafka");
         let controller = process::free_port();
+        let more = listener.map_or_else(String::new, |listener| format!(",{listener}"));
         let place = format!(
             "controller.quorum.voters=1@127.0.0.1:{controller}\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{more}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}{more}\n\
              log.dirs={}\n",
             folder.join("records").display()
         );
@@ -215,24 +226,23 @@ impl OwnBroker {
         fs::write(folder.join("server.properties"), properties)
             .expect("the work folder takes files");
         fs::write(folder.join("log4j2.properties"), LOGGING).expect("the work folder takes files");
-        let broker = Self {
+        Self {
             jars: jars().await,
             folder,
             process: None,
-        };
-        broker.format().await;
-        broker
+        }
     }
 
     /// Gives the broker's folder a cluster id, as a broker asks before its first start.
-    async fn format(&self) {
+    async fn format(&self, arguments: &[&str]) {
         // A cluster id is 16 bytes in URL-safe base64: 21 hexadecimal digits and an A are legal.
         let random = uuid::Uuid::new_v4().simple().to_string();
         let mut command = self.java("kafka.tools.StorageTool");
         command
             .arg("format")
             .arg(format!("--cluster-id={}A", &random[..21]))
-            .args(["-c", "server.properties"]);
+            .args(["-c", "server.properties"])
+            .args(arguments);
         let mut format = Process::start_logged(command, &self.log());
         let code = format.ended("kafka's format", BROKER_WITHIN).await;
         assert_eq!(code, 0, "kafka's format:\n{}", process::tail(&self.log()));

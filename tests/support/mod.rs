@@ -11,10 +11,11 @@ pub(crate) mod lanes;
 mod outbox;
 mod postgres;
 mod probes;
-mod process;
+pub(crate) mod process;
 mod receiver;
 mod relay;
 pub(crate) mod tally;
+mod tls;
 
 pub(crate) use eventually::{eventually, throughout};
 pub(crate) use kafka::Kafka;
@@ -24,6 +25,7 @@ pub(crate) use probes::Probes;
 pub(crate) use process::free_port;
 pub(crate) use receiver::{Received, Receiver};
 pub(crate) use relay::RelayProcess;
+pub(crate) use tls::Certificates;
 
 /// A variable of the environment, if it is set and not empty.
 #[expect(

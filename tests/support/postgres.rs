@@ -234,7 +234,7 @@ fn holds_server(programs: &Path) -> bool {
 }
 
 /// Whom a server runs as where we are root, which it refuses to be.
-fn unprivileged() -> Option<User> {
+pub(super) fn unprivileged() -> Option<User> {
     getuid().is_root().then(|| {
         User::named("postgres")
             .or_else(|| User::named("nobody"))

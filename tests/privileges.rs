@@ -1,0 +1,186 @@
+//! Least privilege: each role does its work with the grants that `migrate` gives, and no more.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::support::lanes::{LONG_LEASES, named_relay, wait_for_shares};
+use crate::support::tally::assert_once_in_order;
+use crate::support::{Database, Kafka, Outbox, Postgres, Receiver, eventually};
+
+/// How long anything may take on a busy machine.
+const SOON: Duration = Duration::from_secs(40);
+
+/// The roles, of which only the migrator owns anything: the schema.
+const ROLES: &str = "
+CREATE ROLE migrator LOGIN NOSUPERUSER;
+CREATE ROLE writer LOGIN NOSUPERUSER;
+CREATE ROLE relay LOGIN NOSUPERUSER;
+CREATE ROLE stranger LOGIN NOSUPERUSER;
+ALTER SCHEMA public OWNER TO migrator;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+";
+
+/// An outbox that the migrator made, who then granted the others their rights.
+async fn granted(postgres: &Postgres) -> Outbox {
+    let outbox = Outbox::adopt(Database::create(postgres).await, Kafka::shared().await).await;
+    outbox.execute(ROLES).await;
+    let url = outbox.url_as("migrator", "x");
+    let grants = [
+        "migrate",
+        "--grant-writer",
+        "writer",
+        "--grant-relay",
+        "relay",
+    ];
+    for arguments in [&grants[..], &["migrate"]] {
+        let mut migrate = outbox.verb(arguments, &[("database.url", &url)]);
+        let code = migrate.wait_exit(SOON).await;
+        assert_eq!(code, 0, "{:?}", migrate.stderr());
+    }
+    outbox
+}
+
+async fn connect(outbox: &Outbox, role: &str) -> PgConnection {
+    let url = outbox.url_as(role, "x");
+    PgConnection::connect(&url)
+        .await
+        .expect("the role may log in")
+}
+
+/// Panics unless the role lacks the right.
+async fn assert_refused(role: &mut PgConnection, sql: &str) {
+    let error = role.execute(AssertSqlSafe(sql)).await.expect_err(sql);
+    let code = error.as_database_error().and_then(|error| {
+        let code = error.code()?;
+        Some(code.into_owned())
+    });
+    // insufficient_privilege
+    assert_eq!(code.as_deref(), Some("42501"), "{sql}: {error}");
+}
+
+#[tokio::test]
+async fn a_writer_may_write_events_and_nothing_else() {
+    let postgres = Postgres::private(&[]).await;
+    let outbox = granted(&postgres).await;
+    let mut writer = connect(&outbox, "writer").await;
+    for allowed in [
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+         VALUES ('order', '1', 'OrderPlaced', '{}')",
+        "INSERT INTO outbox (id, aggregate_type, aggregate_id, event_type, payload, headers,
+             topic, partition_key, available_at, created_at)
+         VALUES (gen_random_uuid(), 'order', '1', 'OrderPlaced', '{}', '{}', 't', 'k', now(),
+             now())",
+        "SELECT outbox_publish('order', '1', 'OrderPlaced', '{}')",
+        "SELECT outbox_publish('order', '1', 'OrderPlaced', '{}', '{\"a\": 1}')",
+    ] {
+        writer
+            .execute(allowed)
+            .await
+            .unwrap_or_else(|error| panic!("{allowed}: {error}"));
+    }
+    assert_eq!(outbox.count("true").await, 4);
+    for refused in [
+        "SELECT count(*) FROM outbox",
+        "UPDATE outbox SET payload = NULL",
+        "DELETE FROM outbox",
+        "TRUNCATE outbox",
+        "DROP TABLE outbox",
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, published_at)
+         VALUES ('order', '1', 'OrderPlaced', now())",
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, attempts)
+         VALUES ('order', '1', 'OrderPlaced', 1)",
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, dead_at)
+         VALUES ('order', '1', 'OrderPlaced', now())",
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type)
+         VALUES ('order', '1', 'OrderPlaced') RETURNING payload",
+        "SELECT nextval('outbox_seq_seq')",
+        "SELECT * FROM outbox_relay_lanes",
+        "UPDATE outbox_relay_lanes SET token = NULL",
+        "DELETE FROM outbox_relay_relays",
+        "UPDATE outbox_relay_identity SET kafka_cluster_id = NULL",
+        "SELECT * FROM outbox_relay_migrations",
+        "CREATE TABLE mine (n integer)",
+    ] {
+        assert_refused(&mut writer, refused).await;
+    }
+    let mut stranger = connect(&outbox, "stranger").await;
+    let publish = "SELECT public.outbox_publish('order', '1', 'OrderPlaced', '{}')";
+    assert_refused(&mut stranger, publish).await;
+}
+
+#[tokio::test]
+async fn a_relay_does_all_its_work_with_its_grants_and_may_do_no_more() {
+    let postgres = Postgres::private(&[]).await;
+    let outbox = granted(&postgres).await;
+    let url = outbox.url_as("relay", "x");
+    let as_relay = [&LONG_LEASES[..], &[("database.url", url.as_str())]].concat();
+    let mut relay = named_relay(&outbox, "marking", &as_relay);
+    wait_for_shares(&outbox, &[("marking", 16)], SOON).await;
+    outbox
+        .execute(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, topic)
+             VALUES ('order', 'hopeless', 'OrderPlaced', 'no topic')",
+        )
+        .await;
+    outbox.write_many(500, 100).await;
+    outbox.drained(SOON).await;
+    assert_eq!(outbox.count("dead_at IS NOT NULL").await, 1);
+    assert_eq!(outbox.count("published_at IS NOT NULL").await, 500);
+    relay.terminate();
+    assert_eq!(relay.wait_exit(SOON).await, 0);
+    wait_for_shares(&outbox, &[], SOON).await;
+
+    let deleting = [&as_relay[..], &[("relay.after_publish", "delete")]].concat();
+    let _relay = named_relay(&outbox, "deleting", &deleting);
+    outbox
+        .execute(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+             SELECT 'order', n::text, 'OrderPaid', jsonb_build_object('n', 1000)
+             FROM generate_series(0, 99) AS n",
+        )
+        .await;
+    eventually("published rows are deleted", SOON, async || {
+        match outbox.count("event_type = 'OrderPaid'").await {
+            0 => Ok(()),
+            left => Err(left.to_string()),
+        }
+    })
+    .await;
+    assert_eq!(
+        outbox.count("true").await,
+        501,
+        "what was marked, and the dead"
+    );
+    let receiver = Receiver::start(Kafka::shared().await, &[&outbox.topic]).await;
+    assert_once_in_order(&receiver.read_to_end(SOON).await, 600);
+
+    let mut relay = connect(&outbox, "relay").await;
+    for refused in [
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type)
+         VALUES ('order', '1', 'OrderPlaced')",
+        "SELECT outbox_publish('order', '1', 'OrderPlaced', '{}')",
+        "UPDATE outbox SET payload = NULL",
+        "UPDATE outbox SET aggregate_id = ''",
+        "TRUNCATE outbox",
+        "DROP TABLE outbox",
+        "SELECT nextval('outbox_seq_seq')",
+        "INSERT INTO outbox_relay_lanes (lane) VALUES (99)",
+        "DELETE FROM outbox_relay_lanes",
+        "UPDATE outbox_relay_identity SET lanes = 1",
+        "INSERT INTO outbox_relay_migrations (version, name) VALUES (9, 'x')",
+        "CREATE TABLE mine (n integer)",
+    ] {
+        assert_refused(&mut relay, refused).await;
+    }
+}
+
+#[tokio::test]
+async fn a_relay_without_grants_waits_and_says_which_it_needs() {
+    let postgres = Postgres::private(&[]).await;
+    let outbox = granted(&postgres).await;
+    let url = outbox.url_as("stranger", "x");
+    let mut relay = outbox.relay(&[("database.url", &url)]);
+    relay.logs("--grant-relay", SOON).await;
+    assert!(relay.runs());
+}

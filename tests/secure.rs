@@ -1,0 +1,150 @@
+//! TLS and SASL: the settings reach both clients, a wrong one is told in clear words, and no
+//! password is.
+
+use std::time::Duration;
+
+use crate::support::lanes::{LONG_LEASES, named_relay};
+use crate::support::tally::assert_once_in_order;
+use crate::support::{Certificates, Kafka, Outbox, Postgres, Probes, Receiver, RelayProcess};
+
+/// How long anything may take on a busy machine.
+const SOON: Duration = Duration::from_secs(40);
+/// Passwords; no output may show a part of either.
+const PASSWORD: &str = "canary-right";
+const WRONG_PASSWORD: &str = "canary-wrong";
+
+fn assert_discreet(relay: &RelayProcess) {
+    let lines = [relay.stdout(), relay.stderr()].concat();
+    assert!(!lines.is_empty(), "it logged everything");
+    let telling = lines.iter().find(|line| line.contains("canary"));
+    assert_eq!(telling, None, "a line shows a password");
+}
+
+#[tokio::test]
+async fn postgresql_is_reached_by_tls_that_knows_whom_it_talks_to() {
+    let certificates = Certificates::create();
+    let postgres = Postgres::private(&[
+        ("ssl", "on"),
+        ("ssl_cert_file", &certificates.path("server.pem")),
+        ("ssl_key_file", &certificates.path("server.key")),
+    ])
+    .await;
+    let kafka = Kafka::shared().await;
+    let outbox = Outbox::create_on(&postgres, kafka).await;
+    let of_host = |host: &str, authority: &str| {
+        let place = outbox.url().replacen("postgres@127.0.0.1", host, 1);
+        format!("{place}?sslmode=verify-full&sslrootcert={authority}")
+    };
+    let ours = certificates.path("ca.pem");
+    let url = of_host("postgres:canary@localhost", &ours);
+    let talkative = [&LONG_LEASES[..], &[("RUST_LOG", "trace")]].concat();
+    let mut relay = named_relay(
+        &outbox,
+        "known",
+        &[&talkative[..], &[("database.url", &url)]].concat(),
+    );
+    outbox.write_many(200, 50).await;
+    outbox.drained(SOON).await;
+    let (all, encrypted): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(*) FILTER (WHERE ssl)
+         FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+         WHERE application_name LIKE 'outbox-relay %'",
+    )
+    .fetch_one(&outbox.pool)
+    .await
+    .unwrap();
+    assert!(
+        all >= 3 && all == encrypted,
+        "{encrypted} of {all} sessions"
+    );
+    relay.terminate();
+    assert_eq!(relay.wait_exit(SOON).await, 0);
+    assert_discreet(&relay);
+    let receiver = Receiver::start(kafka, &[&outbox.topic]).await;
+    assert_once_in_order(&receiver.read_to_end(SOON).await, 200);
+
+    let stranger = Certificates::create().path("ca.pem");
+    for (what, url) in [
+        (
+            "another authority",
+            of_host("postgres:canary@localhost", &stranger),
+        ),
+        ("another host", of_host("postgres:canary@127.0.0.1", &ours)),
+    ] {
+        let settings = [&talkative[..], &[("database.url", &url)]].concat();
+        let mut refused = named_relay(&outbox, "unknown", &settings);
+        let line = refused.logs("waiting: database", SOON).await;
+        println!("{what}: {line}");
+        assert!(line.contains("certificate"), "{what}: {line}");
+        assert!(refused.runs(), "it waits");
+        assert_discreet(&refused);
+    }
+}
+
+/// A broker with a listener for SASL over TLS, and one user.
+async fn guarded_kafka(certificates: &Certificates, address: &str) -> Kafka {
+    let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+    let settings = [
+        (
+            "listener.security.protocol.map",
+            "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL",
+        ),
+        ("sasl.enabled.mechanisms", "SCRAM-SHA-512"),
+        (
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config",
+            scram,
+        ),
+        ("ssl.keystore.type", "PEM"),
+        ("ssl.keystore.location", &certificates.path("all.pem")),
+        ("ssl.truststore.type", "PEM"),
+        ("ssl.truststore.location", &certificates.path("ca.pem")),
+    ];
+    let user = format!("SCRAM-SHA-512=[name=relay,password={PASSWORD}]");
+    let listener = format!("SASL_SSL://{address}");
+    Kafka::guarded(&settings, Some(&listener), &["--add-scram", &user]).await
+}
+
+#[tokio::test]
+async fn kafka_is_reached_by_sasl_over_tls_and_a_wrong_password_is_told() {
+    let certificates = Certificates::create();
+    let address = format!("localhost:{}", crate::support::process::free_port());
+    let kafka = guarded_kafka(&certificates, &address).await;
+    let outbox = Outbox::create_on(Postgres::shared().await, &kafka).await;
+    outbox.write_many(200, 50).await;
+    let authority = certificates.path("ca.pem");
+    let settings = |password| {
+        let own = [
+            ("RUST_LOG", "trace"),
+            ("kafka.brokers", address.as_str()),
+            ("kafka.properties.security.protocol", "SASL_SSL"),
+            ("kafka.properties.sasl.mechanism", "SCRAM-SHA-512"),
+            ("kafka.properties.sasl.username", "relay"),
+            ("kafka.properties.sasl.password", password),
+            ("kafka.properties.ssl.ca.location", &authority),
+        ];
+        [&LONG_LEASES[..], &own].concat()
+    };
+    let probes = Probes::new();
+    let mut wrong = settings(WRONG_PASSWORD);
+    wrong.push(("http.listen", &probes.listen));
+    let mut refused = named_relay(&outbox, "wrong", &wrong);
+    let line = refused.logs("waiting: kafka", SOON).await;
+    println!("{line}");
+    let told = probes.wait_for("uthentication failed", SOON).await;
+    println!("{told}");
+    assert!(told.contains("\"ready\":false"), "{told}");
+    refused.logs("uthentication failed", SOON).await;
+    assert!(refused.runs(), "it waits");
+    refused.terminate();
+    assert_eq!(refused.wait_exit(SOON).await, 0);
+    assert_discreet(&refused);
+    assert_eq!(outbox.count("published_at IS NOT NULL").await, 0);
+
+    let mut relay = named_relay(&outbox, "right", &settings(PASSWORD));
+    outbox.drained(SOON).await;
+    relay.terminate();
+    assert_eq!(relay.wait_exit(SOON).await, 0);
+    assert_discreet(&relay);
+    let receiver = Receiver::start(&kafka, &[&outbox.topic]).await;
+    assert_once_in_order(&receiver.read_to_end(SOON).await, 200);
+}
