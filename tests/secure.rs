@@ -107,7 +107,7 @@ async fn guarded_kafka(certificates: &Certificates, address: &str) -> Kafka {
 #[tokio::test]
 async fn kafka_is_reached_by_sasl_over_tls_and_a_wrong_password_is_told() {
     let certificates = Certificates::create();
-    let address = format!("localhost:{}", crate::support::process::free_port());
+    let address = format!("localhost:{}", crate::support::free_port());
     let kafka = guarded_kafka(&certificates, &address).await;
     let outbox = Outbox::create_on(Postgres::shared().await, &kafka).await;
     outbox.write_many(200, 50).await;

@@ -72,30 +72,6 @@ async fn a_neighbouring_version_of_the_same_protocol_shares_the_lanes() {
 }
 
 #[tokio::test]
-async fn another_protocol_is_refused() {
-    let outbox = Outbox::create().await;
-    execute(
-        &outbox,
-        "UPDATE outbox_relay_identity SET protocol = protocol + 1",
-    )
-    .await;
-    let log = refusal(&outbox).await;
-    assert!(log.contains("speaks 1"), "{log}");
-}
-
-#[tokio::test]
-async fn another_schema_version_is_refused() {
-    let outbox = Outbox::create().await;
-    execute(
-        &outbox,
-        "INSERT INTO outbox_relay_migrations (version, name) VALUES (1000, 'from_the_future')",
-    )
-    .await;
-    let log = refusal(&outbox).await;
-    assert!(log.contains("version 1000"), "{log}");
-}
-
-#[tokio::test]
 async fn another_kafka_is_refused_until_it_is_adopted() {
     const RECORDED: &str = "SELECT kafka_cluster_id FROM outbox_relay_identity";
     let outbox = Outbox::create().await;

@@ -10,6 +10,8 @@ use crate::support::{Kafka, Outbox, Receiver, RelayProcess, eventually};
 
 const SOON: Duration = Duration::from_mins(1);
 const RESTARTS: usize = 10;
+/// Rows written at once before each restart, so that it finds a full window.
+const BULK_ROWS: i32 = 6_000;
 /// Records that must pass between two restarts.
 const RECORDS: usize = 300;
 
@@ -36,12 +38,14 @@ async fn ten_rolling_restarts_under_load_duplicate_nothing() {
     let workload = Workload::start(outbox.url(), &Dice::new(seed_or(4)));
     let mut relays = [outbox.relay(&[]), outbox.relay(&[])];
     for restart in 0..RESTARTS {
+        outbox.write_many(BULK_ROWS, BULK_ROWS / 2).await;
         pass(&receiver, RECORDS).await;
         let relay = &mut relays[restart % 2];
         stop(relay).await;
         *relay = outbox.relay(&[]);
     }
-    let ledger = workload.stop().await;
+    let mut ledger = workload.stop().await;
+    ledger.add_bulk(&outbox.pool).await;
     outbox.drained(SOON).await;
     for relay in &mut relays {
         stop(relay).await;

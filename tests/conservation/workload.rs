@@ -49,6 +49,17 @@ impl Ledger {
         self.unanswered.extend(other.unanswered);
     }
 
+    /// Adds what was written in bulk beside the writers, to aggregates that are mere numbers.
+    pub(super) async fn add_bulk(&mut self, pool: &PgPool) {
+        let rows = sqlx::query_as(
+            "SELECT seq, id, aggregate_id FROM outbox WHERE aggregate_id SIMILAR TO '[0-9]+'",
+        )
+        .fetch_all(pool)
+        .await
+        .expect("the outbox answers");
+        self.committed.extend(rows.into_iter().map(written));
+    }
+
     /// Asks the outbox about the commits that were not answered.
     pub(super) async fn settle(&mut self, pool: &PgPool) {
         let ids: Vec<Uuid> = self.unanswered.iter().map(|event| event.id).collect();
@@ -275,9 +286,10 @@ async fn insert(
     .bind(aggregates)
     .fetch_all(&mut **transaction)
     .await?;
-    events.extend(
-        rows.into_iter()
-            .map(|(seq, id, aggregate)| Written { seq, id, aggregate }),
-    );
+    events.extend(rows.into_iter().map(written));
     Ok(())
+}
+
+fn written((seq, id, aggregate): (i64, Uuid, String)) -> Written {
+    Written { seq, id, aggregate }
 }

@@ -27,7 +27,10 @@ impl Probes {
     pub(crate) async fn wait_for(&self, text: &str, within: Duration) -> String {
         let what = format!("/readyz with {text:?}");
         eventually(&what, within, async || {
-            let answer = self.readyz().await.map_err(|error| error.to_string())?;
+            let answer = self
+                .ask("/readyz")
+                .await
+                .map_err(|error| error.to_string())?;
             if answer.contains(text) {
                 Ok(answer)
             } else {
@@ -37,12 +40,11 @@ impl Probes {
         .await
     }
 
-    /// The whole answer of `/readyz`.
-    async fn readyz(&self) -> std::io::Result<String> {
+    /// The whole answer of a probe: status line, headers and body.
+    pub(crate) async fn ask(&self, path: &str) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(&self.listen).await?;
-        stream
-            .write_all(b"GET /readyz HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")
-            .await?;
+        let question = format!("GET {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n");
+        stream.write_all(question.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         Ok(answer)
