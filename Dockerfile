@@ -26,11 +26,9 @@ RUN cargo build --release --locked
 
 # glibc as old as the build's, libgcc, and the certificates of public authorities.
 FROM gcr.io/distroless/cc-debian12:nonroot
-ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="outbox-relay" \
       org.opencontainers.image.description="Moves events from a PostgreSQL outbox table to Apache Kafka, in order" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.licenses="Apache-2.0"
 
 COPY --from=build /build/target/release/outbox-relay /outbox-relay
 COPY config/image.toml /etc/outbox-relay/relay.toml
