@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Database, Kafka, Outbox, Postgres, Probes};
+use crate::support::{Database, Kafka, Outbox, Postgres, Probes, eventually};
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -100,4 +100,26 @@ async fn a_relay_that_still_waits_stops_at_the_first_signal() {
     probes.wait_for("kafka: no broker answered", SOON).await;
     relay.terminate();
     assert_eq!(relay.wait_exit(SOON).await, 0);
+}
+
+#[tokio::test]
+async fn events_for_a_topic_that_is_missing_wait_and_others_go_on() {
+    let outbox = Outbox::create().await;
+    sqlx::query(
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, topic)
+         SELECT 'lost', n::text, 'A', 'missing-here' FROM generate_series(1, 15000) AS n",
+    )
+    .execute(&outbox.pool)
+    .await
+    .unwrap();
+    let _relay = outbox.relay(&[]);
+    outbox.write_many(5_000, 1_000).await;
+    eventually("the others are published", SOON, async || {
+        match outbox.count("published_at IS NOT NULL").await {
+            5_000 => Ok(()),
+            published => Err(format!("{published} published")),
+        }
+    })
+    .await;
+    assert_eq!(outbox.count("dead_at IS NOT NULL OR attempts > 0").await, 0);
 }
