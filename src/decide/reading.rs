@@ -86,6 +86,11 @@ pub enum PageEnd {
 }
 
 impl Cursor {
+    /// A cursor from which the row of this number is read again.
+    pub fn before(seq: i64) -> Self {
+        Self(seq - 1)
+    }
+
     /// The number above which the next page must be read.
     pub fn position(self) -> i64 {
         self.0

@@ -1,7 +1,7 @@
 //! Admission: what to take in of a page.
 //!
 //! Owns the verdict on each row that a statement showed: taken, known already, skipped for its
-//! key's share, or refused with all that follow. Knows not how pages are asked for.
+//! key's share, passed over for its topic, or refused with all that follow. Knows not how pages are asked for.
 //!
 //! Invariants:
 //! - a page counts only for lanes still held under the epoch that read it;
@@ -145,6 +145,10 @@ impl Window {
             return Ok(());
         }
         let weight = row.weight();
+        if self.shut.contains_key(&weight.topic) {
+            self.pass_over(lane, &weight.topic, row.at.seq, now_ms);
+            return Ok(());
+        }
         let key_id = self.key_id(lane, row.key);
         let key = &self.keys[key_id];
         if key.spill.is_some() {
@@ -158,6 +162,10 @@ impl Window {
                 return Ok(());
             }
             self.tend_key(key_id, now_ms);
+            if refusal == Refusal::Crowded {
+                self.pass_over(lane, &weight.topic, row.at.seq, now_ms);
+                return Ok(());
+            }
             return Err(refusal);
         }
         let queue_id = self.take(key_id, row.at, weight);

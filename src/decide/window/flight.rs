@@ -8,6 +8,8 @@
 //! - a row is declared dead only after a failure of its own that no neighbour can have caused;
 //! - its aggregate goes on only when the death is written.
 
+use std::sync::Arc;
+
 use super::{Burial, HandOver, Row, Stage, Window};
 use crate::decide::backoff;
 use crate::event::{EventRef, Lane};
@@ -74,6 +76,8 @@ impl Window {
             Ok(receipt) => {
                 queue.land();
                 self.marks.confirm(at, queue.lane.0, receipt);
+                let topic = Arc::clone(&queue.topic);
+                self.prove(&topic);
                 self.list(queue_id, now_ms);
             }
             Err(failure) => self.take_back(queue_id, *row, failure, now_ms),
@@ -195,6 +199,11 @@ impl Window {
         if failure.class == Class::Record && row.alone {
             self.queues[queue_id].bury();
             self.bury(at, lane, failure, row.failures + 1);
+            return;
+        }
+        let is_passing = matches!(failure.class, Class::Record | Class::BackPressure);
+        if !is_passing && self.room.is_over_share(&self.queues[queue_id].topic) {
+            self.evict(queue_id, &row, now_ms);
             return;
         }
         row.due_ms = now_ms

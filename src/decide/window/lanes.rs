@@ -8,6 +8,9 @@
 //! - a lost lane is taken again only once nothing of it is unreported or unmarked.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::Window;
 use crate::decide::reading::Cursor;
@@ -47,6 +50,8 @@ pub(super) struct LaneBook {
     pub(super) delayed: BTreeSet<i64>,
     /// Keys of which rows were skipped.
     pub(super) spilled: HashSet<usize>,
+    /// Topics whose rows were passed over, and from where they must be read again.
+    pub(super) passed: HashMap<Arc<str>, Cursor>,
     /// Queues whose head may fly.
     pub(super) ready: VecDeque<usize>,
 }
@@ -65,6 +70,7 @@ impl LaneBook {
             known: BTreeSet::new(),
             delayed: BTreeSet::new(),
             spilled: HashSet::new(),
+            passed: HashMap::default(),
             ready: VecDeque::new(),
         }
     }
@@ -122,6 +128,7 @@ impl LaneBook {
         self.cursor = Cursor::default();
         self.known.clear();
         self.delayed.clear();
+        self.passed.clear();
     }
 }
 

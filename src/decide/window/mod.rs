@@ -13,7 +13,7 @@
 //!   for its retry, or for its burial, holds back all that follow it;
 //! - a row is marked only with a receipt, and every held row ends in exactly one outcome:
 //!   marked, buried, or given up with its lane;
-//! - rows and bytes held are bounded, and no key or failing topic can fill the window.
+//! - rows and bytes held are bounded, and no key and no failing topic can fill the window.
 
 mod admit;
 mod flight;
@@ -22,6 +22,7 @@ mod marks;
 mod queue;
 mod read;
 mod room;
+mod shut;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,7 @@ use self::read::Reader;
 pub use self::read::{Ask, Candidate, Page, PageRange, Range, Read, What};
 pub use self::room::Limits;
 use self::room::Room;
+use self::shut::Shut;
 use super::order::Order;
 use super::reading::Cursor;
 use crate::event::{Epoch, EventRef, Lane, OrderingKey};
@@ -154,6 +156,8 @@ pub struct Window {
     open: HashMap<EventRef, Open>,
     /// Queues whose head is not due yet.
     waiting: BTreeSet<(u64, usize)>,
+    /// Topics that fail and hold their share: their other rows are passed over.
+    shut: HashMap<Arc<str>, Shut>,
     /// Keys whose skipped rows may be read again, by when.
     refills: BTreeSet<(u64, usize)>,
     marks: Marks,
@@ -174,6 +178,7 @@ impl Window {
             queues: Slab::new(),
             open: HashMap::default(),
             waiting: BTreeSet::new(),
+            shut: HashMap::default(),
             refills: BTreeSet::new(),
             marks: Marks::new(markers),
             burials: Vec::new(),

@@ -183,6 +183,7 @@ impl Window {
         if self.reader.under_way.is_some() || !self.lanes.values().any(LaneBook::is_held) {
             return None;
         }
+        self.open_shut(now_ms);
         let ask = if self.reader.wants_sight(now_ms) {
             Ask::Sight
         } else {
@@ -361,7 +362,10 @@ impl Window {
 
     /// Sends one lane back to its start if its last sweep is long ago.
     fn sweep_one(&mut self, now_ms: u64) {
-        let due = |book: &LaneBook| book.is_held() && now_ms >= book.swept_ms + SWEEP_MS;
+        // A lane that passes rows over is not swept: it would walk all of them again.
+        let due = |book: &LaneBook| {
+            book.is_held() && book.passed.is_empty() && now_ms >= book.swept_ms + SWEEP_MS
+        };
         if let Some(book) = self.lanes.values_mut().find(|book| due(book)) {
             book.swept_ms = now_ms;
             book.cursor = crate::decide::reading::Cursor::default();
@@ -369,7 +373,7 @@ impl Window {
     }
 
     /// Sends a lane's cursor back to the first row that was skipped, for every key at once.
-    fn rewind(&mut self, lane: Lane, now_ms: u64) {
+    pub(super) fn rewind(&mut self, lane: Lane, now_ms: u64) {
         for key_id in self.spilled_keys(lane) {
             let cursor = self.end_spill(key_id);
             if let (Some(book), Some(cursor)) = (self.lanes.get_mut(&lane), cursor) {

@@ -1,4 +1,4 @@
-//! How much the window may hold, and how much of it one key or one failing topic may take.
+//! How much the window may hold, and how much of it one key or one topic may take.
 //!
 //! Owns the counts of rows and bytes. Knows neither order nor lanes.
 //!
@@ -26,7 +26,20 @@ pub struct Limits {
 #[derive(Debug, Default)]
 struct TopicShare {
     rows: usize,
-    failing: bool,
+    bytes: usize,
+    state: TopicState,
+}
+
+/// What the reports of a topic say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum TopicState {
+    /// Nothing yet.
+    #[default]
+    Unproven,
+    /// The last one was a receipt.
+    Flowing,
+    /// The last one was a failure.
+    Failing,
 }
 
 /// Why a row was not taken in.
@@ -36,8 +49,10 @@ pub(super) enum Refusal {
     Full,
     /// The row is larger than the window and must wait until it is empty.
     Giant,
-    /// Its key or its topic has its share.
+    /// Its key has its share.
     Share,
+    /// Its topic fails and has its share.
+    Crowded,
 }
 
 /// Rows and bytes held, in all and by topic.
@@ -126,20 +141,40 @@ impl Room {
         }
         let key_full = key_rows > 0
             && (key_rows >= self.key_rows_max() || key_bytes + size > self.key_bytes_max());
-        let topic_full = self
-            .topics
-            .get(topic)
-            .is_some_and(|share| share.failing && share.rows >= self.limits.rows / 2);
-        if key_full || topic_full {
-            return Err(Refusal::Share);
+        match self.topics.get(topic).map(|share| share.state) {
+            Some(TopicState::Failing) if self.crowds(topic) => Err(Refusal::Crowded),
+            // Its first report is not far: nothing is skipped for so short a while.
+            Some(TopicState::Unproven) if self.crowds(topic) => Err(Refusal::Full),
+            _ if key_full => Err(Refusal::Share),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether a topic holds half of the window or more.
+    pub(super) fn crowds(&self, topic: &str) -> bool {
+        self.topics.get(topic).is_some_and(|share| {
+            share.rows >= self.limits.rows / 2 || share.bytes >= self.limits.bytes / 2
+        })
+    }
+
+    /// Whether a topic holds more than half of the window.
+    pub(super) fn is_over_share(&self, topic: &str) -> bool {
+        self.topics.get(topic).is_some_and(|share| {
+            share.rows > self.limits.rows / 2 || share.bytes > self.limits.bytes / 2
+        })
+    }
+
+    /// Whether nothing is held of a topic.
+    pub(super) fn has_none_of(&self, topic: &str) -> bool {
+        !self.topics.contains_key(topic)
     }
 
     pub(super) fn take(&mut self, topic: &Arc<str>, size: usize) {
         self.rows += 1;
         self.bytes += size;
-        self.topics.entry(Arc::clone(topic)).or_default().rows += 1;
+        let share = self.topics.entry(Arc::clone(topic)).or_default();
+        share.rows += 1;
+        share.bytes += size;
         debug_assert!(self.rows <= self.limits.rows, "rows are bounded");
         debug_assert!(
             self.bytes <= self.limits.bytes || self.rows == 1,
@@ -152,16 +187,21 @@ impl Room {
         self.bytes -= size;
         if let Some(share) = self.topics.get_mut(topic) {
             share.rows -= 1;
+            share.bytes -= size;
             if share.rows == 0 {
                 self.topics.remove(topic);
             }
         }
     }
 
-    /// Notes whether the last report of a topic was a failure: a failing one may fill only half.
+    /// Notes whether the last report of a topic was a failure.
     pub(super) fn note(&mut self, topic: &str, failing: bool) {
         if let Some(share) = self.topics.get_mut(topic) {
-            share.failing = failing;
+            share.state = if failing {
+                TopicState::Failing
+            } else {
+                TopicState::Flowing
+            };
         }
     }
 }

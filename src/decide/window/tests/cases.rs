@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
-use super::world::{FOREVER_MS, ModelRow, RowState, candidate};
+use super::world::{FOREVER_MS, ModelRow, RowState, candidate, failure};
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
-use crate::outcome::Receipt;
+use crate::outcome::{Class, Receipt};
 
 /// A window that holds lane 0 and has read, sent, confirmed and marked row 1.
 fn window_with_a_marked_row() -> (Window, EventRef) {
@@ -170,4 +170,105 @@ fn nothing_flies_once_the_lease_is_too_short_for_a_delivery() {
     assert!(window.next(100).is_none());
     window.renew(Lane(0), Epoch(1), 200, 150);
     assert!(window.next(150).is_some());
+}
+
+/// A row of an aggregate of its own.
+fn row_to(topic: &str, seq: i64) -> Candidate {
+    let id = Uuid::from_u128(u128::from(seq.unsigned_abs()));
+    let mut candidate = candidate(&waiting_row(EventRef { seq, id }));
+    candidate.key.aggregate_id = seq.to_string();
+    if let Ok(record) = &mut candidate.content {
+        record.topic = Arc::from(topic);
+    }
+    candidate
+}
+
+#[test]
+fn a_topic_that_is_away_cannot_keep_another_from_flowing() {
+    let limits = Limits {
+        rows: 100,
+        bytes: 10_000_000,
+    };
+    let mut outbox: BTreeMap<i64, Candidate> = (1..=5_000)
+        .map(|seq| {
+            (
+                seq,
+                row_to(if seq > 4_900 { "orders" } else { "away" }, seq),
+            )
+        })
+        .collect();
+    let mut window = Window::new(Order::Strict, limits, 1);
+    window.acquire(Lane(0), Epoch(1), FOREVER_MS, 0);
+    let mut delivered = Vec::new();
+    let mut is_away = true;
+    for now_ms in (0..400_000).step_by(7) {
+        serve(&mut window, &outbox, now_ms);
+        fly(&mut window, is_away, now_ms, &mut delivered);
+        if let Some(marks) = window.take_marks(0, 1_000) {
+            outbox.retain(|_, row| !marks.contains(&row.at));
+            window.marked(0, now_ms);
+        }
+        is_away &= delivered.len() < 100;
+    }
+    assert!(delivered[..100].iter().all(|&seq| seq > 4_900));
+    assert_eq!(
+        delivered.len(),
+        5_000,
+        "what was passed over flows once the topic is back"
+    );
+}
+
+/// Answers whatever the window asks from an outbox of one lane.
+fn serve(window: &mut Window, outbox: &BTreeMap<i64, Candidate>, now_ms: u64) {
+    match window.next_ask(true, 50, now_ms) {
+        Some(Ask::Sight) => window.sighted(Sighting {
+            last_drawn: 5_000,
+            writers: Vec::new(),
+        }),
+        Some(Ask::Page(read)) if matches!(read.what, What::Lanes { .. }) => {
+            let range = &read.ranges[0];
+            let rows: Vec<Candidate> = outbox
+                .range(range.above + 1..)
+                .filter(|(seq, _)| !read.skip.contains(seq))
+                .take(range.rows_max)
+                .map(|(&seq, row)| row_to(topic(row), seq))
+                .collect();
+            let last = rows.last().map(|row| row.at.seq);
+            let full = last.filter(|_| rows.len() == range.rows_max);
+            window.admit(
+                Page {
+                    ranges: vec![PageRange {
+                        lane: range.lane,
+                        epoch: range.epoch,
+                        end: full.map_or(PageEnd::Complete, PageEnd::CutAfter),
+                        rows,
+                    }],
+                },
+                now_ms,
+            );
+        }
+        Some(Ask::Page(_)) => window.admit(Page::default(), now_ms),
+        None => {}
+    }
+}
+
+/// Reports all that flies: what goes to the topic that is away fails.
+fn fly(window: &mut Window, is_away: bool, now_ms: u64, delivered: &mut Vec<i64>) {
+    let mut flights = Vec::new();
+    while let Some(next) = window.next(now_ms) {
+        flights.push((next.at, is_away && &*next.record.topic == "away"));
+    }
+    for (at, fails) in flights {
+        let report = if fails {
+            Err(failure(Class::Transient))
+        } else {
+            delivered.push(at.seq);
+            Ok(Receipt::from_delivery_report(0, 0))
+        };
+        window.report(at, report, now_ms);
+    }
+}
+
+fn topic(row: &Candidate) -> &str {
+    row.content.as_ref().map_or("", |record| &record.topic)
 }

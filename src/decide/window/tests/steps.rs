@@ -1,6 +1,6 @@
 //! What happens in the model between reading and marking: flights, reports, marks and faults.
 
-use super::world::{LANES, Marking, RowState, World, failure};
+use super::world::{LANES, Marking, RowState, World, failure, topic_of};
 use crate::decide::window::*;
 use crate::outcome::{Class, Receipt};
 
@@ -27,8 +27,9 @@ impl World {
             let pick = usize::try_from(self.dice.roll(choices)).expect("flights are few");
             let at = self.flying.swap_remove(pick);
             let poison = self.row(at).poison;
-            let fails = self.faults && self.dice.one_in(5);
-            let written = !poison && (!fails || self.dice.one_in(2));
+            let away = self.away && topic_of(self.row(at).key) == "away";
+            let fails = away || self.faults && self.dice.one_in(5);
+            let written = !poison && !away && (!fails || self.dice.one_in(2));
             if written {
                 self.log.push(at);
             }

@@ -78,10 +78,17 @@ pub(super) struct World {
     pub(super) order: Order,
     pub(super) limits: Limits,
     pub(super) faults: bool,
+    /// One topic takes nothing.
+    pub(super) away: bool,
 }
 
 pub(super) fn lane_of(key: u64) -> Lane {
     Lane(i16::try_from(key).expect("keys are few") % LANES)
+}
+
+/// The last key's rows go to a topic of their own, which may be away.
+pub(super) fn topic_of(key: u64) -> &'static str {
+    if key == KEYS - 1 { "away" } else { "orders" }
 }
 
 pub(super) fn ordering_key(key: u64) -> OrderingKey {
@@ -119,6 +126,7 @@ impl World {
             order,
             limits,
             faults,
+            away: seed.is_multiple_of(2),
         };
         (0..LANES).for_each(|lane| world.acquire(Lane(lane)));
         world
@@ -326,6 +334,7 @@ impl World {
             self.end_writer();
         }
         self.faults = false;
+        self.away = false;
         for _ in 0..60_000 {
             (0..LANES).for_each(|lane| self.acquire(Lane(lane)));
             if self.is_done() && self.window.is_still() {
@@ -343,7 +352,7 @@ pub(super) fn candidate(row: &ModelRow) -> Candidate {
         key: ordering_key(row.key),
         wait_ms: 0,
         content: Ok(Record {
-            topic: Arc::from("orders"),
+            topic: Arc::from(topic_of(row.key)),
             key: None,
             value: Some(vec![0; row.size]),
             headers: Vec::new(),
