@@ -35,6 +35,9 @@ pub enum Topic {
     Denied,
 }
 
+/// Asked about where any topic would do: every cluster has it, or says that it has not.
+const ANY_TOPIC: &str = "__consumer_offsets";
+
 /// A topic's own settings by their names.
 pub type TopicSettings = BTreeMap<String, String>;
 
@@ -69,6 +72,16 @@ impl Admin {
                 .ok_or_else(|| admin.unreachable("no cluster id came in time"))
         })
         .await
+    }
+
+    /// Whether any broker answers a question that only a broker can.
+    pub async fn answers(&self, patience: Duration) -> bool {
+        let asked = self.ask(move |admin| {
+            let client = admin.client.client().client();
+            let answer = client.fetch_metadata(Some(ANY_TOPIC), patience);
+            answer.map_err(|error| admin.refused(&error))
+        });
+        asked.await.is_ok()
     }
 
     /// Whether a topic is there, and how many partitions it has.

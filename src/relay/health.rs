@@ -43,6 +43,8 @@ impl Repeat {
 pub(super) struct Health {
     probes: watch::Sender<Readiness>,
     kafka: watch::Receiver<Option<Trouble>>,
+    /// Whether Kafka answers while nothing is sent to it.
+    kafka_answers: watch::Receiver<bool>,
     database: Option<String>,
     database_log: Repeat,
     kafka_log: Repeat,
@@ -57,10 +59,12 @@ impl Health {
     pub(super) fn new(
         probes: watch::Sender<Readiness>,
         kafka: watch::Receiver<Option<Trouble>>,
+        kafka_answers: watch::Receiver<bool>,
     ) -> Self {
         Self {
             probes,
             kafka,
+            kafka_answers,
             database: None,
             database_log: Repeat::default(),
             kafka_log: Repeat::default(),
@@ -132,7 +136,7 @@ impl Health {
             reasons.push("stopping".to_owned());
         }
         reasons.extend(self.database.iter().map(|why| format!("database: {why}")));
-        if now_ms > self.landed_ms + STUCK_MS {
+        if now_ms > self.landed_ms + STUCK_MS || !*self.kafka_answers.borrow() {
             reasons.push(format!("kafka: {}", self.why_stuck()));
         }
         let readiness = Readiness {

@@ -28,6 +28,7 @@ mod health;
 mod keeper;
 mod marker;
 mod news;
+mod probe;
 mod reader;
 mod start;
 mod timing;
@@ -187,7 +188,8 @@ impl Plan {
         let (reader, reading) = self.start_reader(news_out.clone());
         let (markers, mut tasks) = self.start_markers(&news_out);
         tasks.extend([keeping, reading]);
-        let health = Health::new(probes, publisher.trouble());
+        let (answers, probe) = probe::start(ready.admin, publisher.trouble());
+        let health = Health::new(probes, publisher.trouble(), answers);
         let relay = &self.settings.relay;
         let limits = Limits {
             rows: relay.window_rows,
@@ -211,6 +213,7 @@ impl Plan {
         drop(news_out);
         let ended = Flow::new(window, hands, timing, health).run(shutdown).await;
         warden.abort();
+        probe.abort();
         see_off(tasks, &publisher).await;
         Ok(ended)
     }

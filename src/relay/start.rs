@@ -31,6 +31,8 @@ const KAFKA_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Ready {
     /// The client configuration that reached Kafka.
     pub(super) kafka: ClientConfig,
+    /// The client that asked it.
+    pub(super) admin: Admin,
 }
 
 /// Waits until everything is there and agrees.
@@ -44,7 +46,8 @@ pub(super) async fn wait_for_dependencies(
     agreed.check_versions()?;
     warn_of_routing(plan, &agreed);
     let kafka = kafka_config(&plan.settings);
-    let cluster_id = wait_for_kafka(&kafka, probes).await?;
+    let admin = Admin::start(&kafka)?;
+    let cluster_id = wait_for_kafka(&admin, probes).await;
     if !options.adopt_kafka_cluster {
         agreed.check_cluster(&cluster_id)?;
     }
@@ -58,7 +61,7 @@ pub(super) async fn wait_for_dependencies(
         kafka.cluster = cluster_id,
         "relay started"
     );
-    Ok(Ready { kafka })
+    Ok(Ready { kafka, admin })
 }
 
 /// The client's properties that settings make.
@@ -95,15 +98,11 @@ fn database_reason(plan: &Plan, error: &OutboxError) -> String {
     format!("database: {}", error.told_with_cure(&plan.names))
 }
 
-async fn wait_for_kafka(
-    config: &ClientConfig,
-    probes: &watch::Sender<Readiness>,
-) -> Result<String, RelayError> {
-    let admin = Admin::start(config)?;
+async fn wait_for_kafka(admin: &Admin, probes: &watch::Sender<Readiness>) -> String {
     let mut repeat = Repeat::default();
     loop {
         match admin.cluster_id(KAFKA_PATIENCE).await {
-            Ok(cluster_id) => return Ok(cluster_id),
+            Ok(cluster_id) => return cluster_id,
             Err(error) => wait(&mut repeat, probes, &format!("kafka: {error}")).await,
         }
     }
