@@ -29,8 +29,7 @@ SELECT (SELECT count(*) FROM (
     + (SELECT count(*) FROM (
         SELECT FROM {leases} AS l CROSS JOIN LATERAL (
             SELECT FROM {outbox} AS o
-            WHERE (o.lane, o.available_at) >= (l.lane, '-infinity'::timestamptz)
-                AND (o.lane, o.available_at) <= (l.lane, now())
+            WHERE o.lane = l.lane AND o.available_at <= now()
                 AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
             ORDER BY o.lane, o.available_at LIMIT $1) AS d
         LIMIT $1) AS w)
@@ -65,14 +64,13 @@ const OLDEST: &str = "
 SELECT extract(epoch FROM clock_timestamp() - min(w.since))::float8
 FROM (
     SELECT (SELECT o.created_at FROM {outbox} AS o
-        WHERE (o.lane, o.seq) > (l.lane, 0) AND (o.lane, o.seq) < (l.lane + 1, 0)
+        WHERE (o.lane, o.seq) > (l.lane, 0) AND o.lane <= l.lane
             AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
         ORDER BY o.lane, o.seq LIMIT 1) AS since
     FROM {leases} AS l
     UNION ALL
     SELECT (SELECT greatest(o.available_at, o.created_at) FROM {outbox} AS o
-        WHERE (o.lane, o.available_at) >= (l.lane, '-infinity'::timestamptz)
-            AND (o.lane, o.available_at) <= (l.lane, now())
+        WHERE o.lane = l.lane AND o.available_at <= now()
             AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
         ORDER BY o.lane, o.available_at LIMIT 1)
     FROM {leases} AS l
