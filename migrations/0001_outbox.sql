@@ -62,6 +62,10 @@ CREATE TABLE {leases} (
     expires_at timestamptz
 ) WITH (fillfactor = 50);
 
+-- Serves the poll and the count of free lanes: leases that stand. Each renewal leaves an old version
+-- behind; while an old snapshot keeps those, this index alone steps over them.
+CREATE INDEX ON {leases} (expires_at);
+
 INSERT INTO {leases} (lane) SELECT generate_series(0, {lanes} - 1);
 
 -- One row a relay that runs, with or without lanes.

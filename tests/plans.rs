@@ -22,6 +22,18 @@ const SOON: Duration = Duration::from_mins(2);
 /// Ids that no row has.
 const NOBODY: &str = "ARRAY['00000000-0000-0000-0000-000000000000']::uuid[]";
 
+/// A renewal every three seconds. The first leases are old by now, as they would be.
+const AN_HOUR_OF_RENEWALS: [&str; 3] = [
+    "UPDATE outbox_relay_lanes SET expires_at = now() - interval '1 hour'",
+    "DO $$ BEGIN
+        FOR i IN 1..1200 LOOP
+            UPDATE outbox_relay_lanes SET expires_at = expires_at + interval '3 seconds';
+            COMMIT;
+        END LOOP;
+    END $$",
+    "UPDATE outbox_relay_lanes SET expires_at = now() + interval '15 seconds'",
+];
+
 /// The statements of a relay that holds all lanes of an outbox.
 struct Statements {
     explainer: Explainer,
@@ -80,6 +92,15 @@ impl Statements {
             .await
     }
 
+    /// The plan, as it ran, of the look at relays and free lanes.
+    async fn view(&mut self) -> Plan {
+        let [_, _, (_, view), ..] = self.leases.statements();
+        let options = "ANALYZE, BUFFERS, ";
+        self.explainer
+            .explain(Purpose::Keep, options, view, "")
+            .await
+    }
+
     async fn write(&mut self, purpose: Purpose, statement: &str, arguments: &str) -> Plan {
         self.explainer
             .explain(purpose, "", statement, arguments)
@@ -102,7 +123,11 @@ impl Statements {
             let removed = plan.rows_removed("outbox");
             assert!(name == "key" || removed == 0, "{name}, {state}: {removed}");
             let leases = plan.ways_to("outbox_relay_lanes");
-            assert_eq!(leases, ["outbox_relay_lanes_pkey"], "{name}, {state}");
+            assert_eq!(
+                leases,
+                ["outbox_relay_lanes_expires_at_idx"],
+                "{name}, {state}"
+            );
         }
         let names = Names::new("public", "outbox");
         for after in [AfterPublish::Mark, AfterPublish::Delete] {
@@ -256,6 +281,9 @@ async fn a_snapshot_held_for_long_leaves_the_cost_of_a_poll_flat() {
     assert_eq!(relay.wait_exit(SOON).await, 0);
     let settled = outbox.count("true").await;
     let mut statements = Statements::of(&outbox).await;
+    for statement in AN_HOUR_OF_RENEWALS {
+        outbox.execute(statement).await;
+    }
     let settled = statements.read("lanes", settled).await;
     let from_start = statements.read("lanes", 0).await.pages_of("outbox");
     let leases = settled.pages_of("outbox_relay_lanes");
@@ -265,6 +293,10 @@ async fn a_snapshot_held_for_long_leaves_the_cost_of_a_poll_flat() {
          and {leases} for the leases"
     );
     assert!(settled < 100, "{settled}");
+    assert!(leases < 100, "{leases}");
+    let view = statements.view().await.pages_of("outbox_relay_lanes");
+    println!("a look at the leases visits {view} pages");
+    assert!(view < 100, "{view}");
     let delayed = statements.read("delayed", 0).await.pages_of("outbox");
     println!("a look for rows whose time has come visits {delayed} pages, past 50,000 for later");
     assert!(delayed < 100, "{delayed}");

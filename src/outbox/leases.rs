@@ -33,13 +33,14 @@ WHERE token = $1
 RETURNING lane, epoch
 ";
 
-/// `view`: locks nothing; the relays and lanes are few and read whole.
+/// `view`: locks nothing; the relays are few and read whole, the leases by their expiry: this runs
+/// often, and must not walk what an old snapshot keeps of former leases.
 const VIEW: &str = "
 /* view */
 SELECT (SELECT coalesce(array_agg(r.token), '{}') FROM {relays} AS r WHERE r.expires_at > now()),
-    (SELECT count(*) FROM {leases}),
-    (SELECT count(*) FROM {leases} AS l
-        WHERE l.token IS NULL OR l.expires_at IS NULL OR l.expires_at <= now())
+    (SELECT i.lanes FROM {identity} AS i)::bigint,
+    (SELECT i.lanes FROM {identity} AS i)
+        - (SELECT count(*) FROM {leases} AS l WHERE l.token IS NOT NULL AND l.expires_at > now())
 ";
 
 /// `claim`: locks up to so many free lanes, skipping those that another relay is claiming. The

@@ -25,7 +25,7 @@ use crate::event::{Epoch, Event, EventRef, Lane, OrderingKey};
 /// a number takes at most this much more room in jsonb than in text.
 const STORED_PER_PRINTED: u64 = 8;
 
-/// `read_page`: locks nothing. The leases are found by their primary key; the rows come from the
+/// `read_page`: locks nothing. The leases are found by their expiry; the rows come from the
 /// index `<outbox>_unpublished`, or `<outbox>_delayed`, whose order makes the page's (`{rows}`
 /// says which of its range).
 ///
@@ -36,11 +36,11 @@ const STORED_PER_PRINTED: u64 = 8;
 const READ_PAGE: &str = "
 /* read_page */
 WITH held AS MATERIALIZED (
-    SELECT r.lane, r.epoch, r.above, r.rows_max, r.place
-    FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::integer[])
-        WITH ORDINALITY AS r (lane, epoch, above, rows_max, place)
-    JOIN {leases} AS l ON l.lane = r.lane
-    WHERE l.token = $5 AND l.epoch = r.epoch AND l.expires_at > now()
+    SELECT l.lane, l.epoch, ($3::bigint[])[r.place] AS above,
+        ($4::integer[])[r.place] AS rows_max, r.place
+    FROM {leases} AS l
+    CROSS JOIN LATERAL (SELECT array_position($1::smallint[], l.lane) AS place) AS r
+    WHERE l.token = $5 AND l.expires_at > now() AND l.epoch = ($2::bigint[])[r.place]
 ), page AS MATERIALIZED (
     SELECT h.place, o.*
     FROM held AS h
