@@ -105,10 +105,13 @@ async fn a_relay_that_still_waits_stops_at_the_first_signal() {
 #[tokio::test]
 async fn events_for_a_topic_that_is_missing_wait_and_others_go_on() {
     let outbox = Outbox::create().await;
+    let kafka = Kafka::shared().await;
+    let missing = Kafka::unique("missing");
     sqlx::query(
         "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, topic)
-         SELECT 'lost', n::text, 'A', 'missing-here' FROM generate_series(1, 15000) AS n",
+         SELECT 'lost', (n % 30000)::text, 'A', $1 FROM generate_series(1, 60000) AS n",
     )
+    .bind(&missing)
     .execute(&outbox.pool)
     .await
     .unwrap();
@@ -122,4 +125,23 @@ async fn events_for_a_topic_that_is_missing_wait_and_others_go_on() {
     })
     .await;
     assert_eq!(outbox.count("dead_at IS NOT NULL OR attempts > 0").await, 0);
+
+    kafka.create_topic(&missing, 3, &[]).await;
+    outbox.drained(SOON).await;
+}
+
+#[tokio::test]
+async fn an_idle_relay_knows_that_its_broker_is_away() {
+    let mut kafka = Kafka::private(&[]).await;
+    let outbox = Outbox::create_on(Postgres::shared().await, &kafka).await;
+    let probes = Probes::new();
+    let _relay = outbox.relay(&[("http.listen", &probes.listen)]);
+    outbox.write("1", "{}").await;
+    outbox.drained(SOON).await;
+    probes.wait_for("\"ready\":true", SOON).await;
+    kafka.stop().await;
+    let answer = probes.wait_for("kafka: ", SOON).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    kafka.start().await;
+    probes.wait_for("\"ready\":true", SOON).await;
 }
