@@ -1,5 +1,5 @@
 //! How fast one relay is on real servers: the drain of a backlog, the latency of single
-//! transactions, and what it costs in memory and CPU, idle too.
+//! transactions, what it costs in memory and CPU, idle too, and what a kill duplicates.
 //!
 //! `cargo bench --bench relay` runs all of it on servers of its own; figures of one run compare with each other,
 //! not with another machine's. `ROWS` and `SECONDS` make it shorter.
@@ -36,10 +36,29 @@ async fn main() {
         latency(&postgres, &kafka, rate, seconds).await;
     }
     idle(&postgres, &kafka).await;
+    kill(&postgres, &kafka, rows).await;
 }
 
 /// A backlog over 10,000 aggregates, in strict order, from the relay's start to its last mark.
 async fn drain(postgres: &Postgres, kafka: &Kafka, rows: i64, after_publish: &str) {
+    let outbox = backlog(postgres, kafka, rows).await;
+    let relay = outbox.relay(&[("relay.after_publish", after_publish)]);
+    relay.logs("relay started", LONG).await;
+    let began = Instant::now();
+    await_drained(&outbox).await;
+    let took = began.elapsed().as_secs_f64();
+    let cpu = cpu_seconds(relay.pid());
+    let per_second = f64_of(rows) / took;
+    say(&format!(
+        "drain, {after_publish}: {rows} rows, {per_second:.0} rows/s; relay {cpu:.2} CPU s \
+         ({:.2} s a million), peak {} MiB",
+        cpu * 1e6 / f64_of(rows),
+        peak_mib(relay.pid())
+    ));
+}
+
+/// A backlog over 10,000 aggregates, at rest.
+async fn backlog(postgres: &Postgres, kafka: &Kafka, rows: i64) -> Outbox {
     let outbox = Outbox::create_on(postgres, kafka).await;
     let insert = format!(
         "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
@@ -56,19 +75,7 @@ async fn drain(postgres: &Postgres, kafka: &Kafka, rows: i64, after_publish: &st
             .await
             .expect("the table is at rest");
     }
-    let relay = outbox.relay(&[("relay.after_publish", after_publish)]);
-    relay.logs("relay started", LONG).await;
-    let began = Instant::now();
-    await_drained(&outbox).await;
-    let took = began.elapsed().as_secs_f64();
-    let cpu = cpu_seconds(relay.pid());
-    let per_second = f64_of(rows) / took;
-    say(&format!(
-        "drain, {after_publish}: {rows} rows, {per_second:.0} rows/s; relay {cpu:.2} CPU s \
-         ({:.2} s a million), peak {} MiB",
-        cpu * 1e6 / f64_of(rows),
-        peak_mib(relay.pid())
-    ));
+    outbox
 }
 
 /// Waits until nothing waits, with looks that cost next to nothing: to count would take a core.
@@ -175,6 +182,24 @@ async fn idle(postgres: &Postgres, kafka: &Kafka) {
         peak_mib(relay.pid())
     ));
     drop(relay);
+}
+
+/// A kill in the middle of a drain: what the next relay sends a second time.
+async fn kill(postgres: &Postgres, kafka: &Kafka, rows: i64) {
+    let outbox = backlog(postgres, kafka, rows).await;
+    let first = outbox.relay(&[]);
+    let receiver = Receiver::start(kafka, &[&outbox.topic]).await;
+    let half = usize::try_from(rows / 2).expect("a count of rows");
+    receiver.wait_for(half, LONG).await;
+    first.kill();
+    let second = outbox.relay(&[]);
+    await_drained(&outbox).await;
+    let records = receiver.read_to_end(LONG).await.len();
+    say(&format!(
+        "kill in a drain of {rows} rows: {} duplicates",
+        i64::try_from(records).unwrap_or(i64::MAX) - rows
+    ));
+    drop(second);
 }
 
 fn percentile(sorted: &[i64], percent: usize) -> i64 {
