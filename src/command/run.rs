@@ -33,12 +33,13 @@ pub(super) struct Run {
 impl Run {
     /// Runs until a signal.
     pub(super) async fn run(&self, file: Option<&Path>) -> Done {
+        // Before all else: a process that is asked to stop while it comes up stops cleanly too.
+        let shutdown = Shutdown::on_signals().map_err(|error| Refusal::new(Exit::Bug, &error))?;
         let settings = settings(file)?;
         telemetry::init(&settings.log);
         for warning in warnings(&settings) {
             tracing::warn!("{warning}");
         }
-        let shutdown = Shutdown::on_signals().map_err(|error| Refusal::new(Exit::Bug, &error))?;
         let server = http::bind(settings.http.listen)
             .await
             .map_err(|error| Refusal::new(Exit::Usage, &error))?;
