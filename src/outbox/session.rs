@@ -72,6 +72,7 @@ pub struct Session {
     access: Access,
     purpose: Purpose,
     connection: Option<PgConnection>,
+    connects: u64,
 }
 
 impl Session {
@@ -81,6 +82,7 @@ impl Session {
             access: access.clone(),
             purpose,
             connection: None,
+            connects: 0,
         }
     }
 
@@ -119,7 +121,12 @@ impl Session {
         }
     }
 
-    async fn connect(&self) -> Result<PgConnection, OutboxError> {
+    /// How many connections it has had.
+    pub fn connects(&self) -> u64 {
+        self.connects
+    }
+
+    async fn connect(&mut self) -> Result<PgConnection, OutboxError> {
         let name = format!("outbox-relay {}", self.access.relay);
         let options = self.access.options.clone().application_name(&name);
         let mut connection = within(CONNECT_MS, options.connect()).await?;
@@ -129,6 +136,7 @@ impl Session {
             sqlx::query(AssertSqlSafe(settings)).execute(&mut connection),
         )
         .await?;
+        self.connects += 1;
         Ok(connection)
     }
 

@@ -282,11 +282,12 @@ impl<P: Publish> Flow<P> {
                 lanes,
                 fly_until_ms,
                 marks_committed,
+                session,
             } => {
                 for (lane, epoch) in lanes {
                     self.window.renew(lane, epoch, fly_until_ms, now_ms);
                 }
-                self.window.synced(marks_committed);
+                self.window.synced(marks_committed, session);
                 self.health.database_answered();
             }
             News::Surplus(lane) => self.window.drain(lane),

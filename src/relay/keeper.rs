@@ -176,6 +176,7 @@ impl Keeper {
             lanes: renewed,
             fly_until_ms,
             marks_committed,
+            session: self.session.connects(),
         });
         Ok(news)
     }

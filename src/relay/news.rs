@@ -47,6 +47,8 @@ pub(super) enum News {
         fly_until_ms: u64,
         /// How many marks had committed when the commit began.
         marks_committed: u64,
+        /// The keeper's how-manieth connection it was.
+        session: u64,
     },
     /// Another relay should have this lane.
     Surplus(Lane),

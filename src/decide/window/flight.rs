@@ -107,7 +107,7 @@ impl Window {
 
     /// Starts a batch of marks: at most `max` rows in `seq` order, none while one is under way.
     pub fn take_marks(&mut self, marker: usize, max: usize) -> Option<&[EventRef]> {
-        self.marks.take(marker, max)
+        self.marks.take(marker, max, self.reader.session)
     }
 
     /// How many confirmed rows wait for a marker.
@@ -117,9 +117,12 @@ impl Window {
 
     /// A marker's batch committed: its rows leave the window.
     pub fn marked(&mut self, marker: usize, now_ms: u64) {
-        let (ticket, session) = (self.reader.ticket, self.reader.session);
-        for at in self.marks.commit(marker, ticket, session) {
-            self.close(at, now_ms);
+        for at in self.marks.commit(marker, self.reader.ticket) {
+            // A row that was put back flies again while its old mark is written once more.
+            let stage = self.open.get(&at).map(|open| &open.stage);
+            if matches!(stage, Some(Stage::Confirmed)) {
+                self.close(at, now_ms);
+            }
         }
     }
 
@@ -133,9 +136,10 @@ impl Window {
         self.marks.committed()
     }
 
-    /// A synchronous commit returned that began when so many marks had committed.
-    pub fn synced(&mut self, marks_committed: u64) {
-        self.marks.synced(marks_committed, self.reader.answered());
+    /// A synchronous commit returned, on this session, that began when so many marks had committed.
+    pub fn synced(&mut self, marks_committed: u64, session: u64) {
+        self.marks
+            .synced(marks_committed, session, self.reader.answered());
     }
 
     /// Moves queues whose head has become due to their lanes.

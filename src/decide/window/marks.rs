@@ -4,8 +4,10 @@
 //! Knows neither keys nor room.
 //!
 //! Marks commit asynchronously, so a crash of the database may take the last ones back. A row is
-//! therefore remembered until a synchronous commit that began after its mark has returned: if it
-//! shows up unpublished in a new session before that, it is marked again and not sent again.
+//! therefore remembered until a synchronous commit that began after its mark has returned, on a
+//! session that was there before the mark was asked for: a crash would have ended that session.
+//! If it shows up unpublished in a new session before that, it is marked again and not sent again;
+//! where the session of the commit is a newer one, it is marked again unasked.
 //!
 //! Invariants:
 //! - a name enters only with a receipt;
@@ -23,8 +25,11 @@ use crate::outcome::Receipt;
 pub(super) struct Marked {
     /// Statements begun up to this ticket may not see the mark.
     pub(super) ticket: u64,
-    /// The reader's session in which the mark committed.
+    /// The reader's session in which its batch began: its answer may come after a crash that took
+    /// it back, when another session reads already.
     pub(super) session: u64,
+    /// The session of the synchronous commits that stood when its batch began.
+    sync_session: u64,
     /// The how-manieth mark it is.
     ordinal: u64,
 }
@@ -37,12 +42,18 @@ pub(super) struct Marks {
     /// The remembered rows in the order in which their marks committed.
     by_age: VecDeque<(u64, EventRef)>,
     committed: u64,
+    /// The session of the last synchronous commit.
+    sync_session: u64,
 }
 
 #[derive(Debug, Default)]
 struct Lot {
     confirmed: Vec<EventRef>,
     marking: Vec<EventRef>,
+    /// The reader's session in which the batch under way began.
+    session: u64,
+    /// The session of the synchronous commits that stood then.
+    sync_session: u64,
 }
 
 impl Marks {
@@ -52,6 +63,7 @@ impl Marks {
             remembered: HashMap::default(),
             by_age: VecDeque::new(),
             committed: 0,
+            sync_session: 0,
         }
     }
 
@@ -72,8 +84,9 @@ impl Marks {
         self.lot(lane).confirmed.push(at);
     }
 
-    /// Starts a batch: at most `max` rows in `seq` order, none while the last is under way.
-    pub(super) fn take(&mut self, marker: usize, max: usize) -> Option<&[EventRef]> {
+    /// Starts a batch in the reader's `session`: at most `max` rows in `seq` order, none while the
+    /// last is under way.
+    pub(super) fn take(&mut self, marker: usize, max: usize, session: u64) -> Option<&[EventRef]> {
         let lot = &mut self.lots[marker];
         if lot.confirmed.is_empty() || !lot.marking.is_empty() {
             return None;
@@ -81,6 +94,7 @@ impl Marks {
         lot.confirmed.sort_unstable();
         let rest = lot.confirmed.split_off(lot.confirmed.len().min(max));
         lot.marking = std::mem::replace(&mut lot.confirmed, rest);
+        (lot.session, lot.sync_session) = (session, self.sync_session);
         Some(&lot.marking)
     }
 
@@ -89,15 +103,18 @@ impl Marks {
         self.lots[marker].confirmed.len()
     }
 
-    /// The batch under way committed, in the reader's `session` after it had begun `ticket`.
-    pub(super) fn commit(&mut self, marker: usize, ticket: u64, session: u64) -> Vec<EventRef> {
-        let batch = std::mem::take(&mut self.lots[marker].marking);
+    /// The batch under way committed; the reader has begun `ticket` meanwhile.
+    pub(super) fn commit(&mut self, marker: usize, ticket: u64) -> Vec<EventRef> {
+        let lot = &mut self.lots[marker];
+        let (session, sync_session) = (lot.session, lot.sync_session);
+        let batch = std::mem::take(&mut lot.marking);
         for &at in &batch {
             self.committed += 1;
             let ordinal = self.committed;
             let note = Marked {
                 ticket,
                 session,
+                sync_session,
                 ordinal,
             };
             self.remembered.insert(at, note);
@@ -117,22 +134,25 @@ impl Marks {
         self.committed
     }
 
-    /// A synchronous commit returned that began when `committed` marks had committed; statements
-    /// up to the ticket `answered` have been answered. What a later one may still show unpublished
-    /// is remembered until the next such commit.
-    pub(super) fn synced(&mut self, committed: u64, answered: u64) {
+    /// A synchronous commit returned, on its `sync_session`, that began when `committed` marks had
+    /// committed; statements up to the ticket `answered` have been answered. What a later one may
+    /// still show unpublished is remembered until the next such commit.
+    pub(super) fn synced(&mut self, committed: u64, sync_session: u64, answered: u64) {
+        self.sync_session = sync_session;
         while let Some(&(ordinal, at)) = self.by_age.front() {
-            let shown = |marked: &Marked| marked.ordinal == ordinal && marked.ticket > answered;
-            if ordinal > committed || self.remembered.get(&at).is_some_and(shown) {
+            let marked = self.recall(at).filter(|marked| marked.ordinal == ordinal);
+            if ordinal > committed || marked.is_some_and(|marked| marked.ticket > answered) {
                 break;
             }
             self.by_age.pop_front();
-            if self
-                .remembered
-                .get(&at)
-                .is_some_and(|m| m.ordinal == ordinal)
-            {
+            let Some(marked) = marked else {
+                continue;
+            };
+            if marked.sync_session == sync_session {
                 self.remembered.remove(&at);
+            } else {
+                // It stays remembered meanwhile. It flies no more, so any marker may have it.
+                self.lot(0).confirmed.push(at);
             }
         }
     }

@@ -14,6 +14,7 @@ fn window_with_a_marked_row() -> (Window, EventRef) {
         bytes: 10_000,
     };
     let mut window = Window::new(Order::Strict, limits, 1);
+    window.synced(0, 1);
     window.acquire(Lane(0), Epoch(1), FOREVER_MS, 0);
     let row = ModelRow {
         at: EventRef {
@@ -85,9 +86,19 @@ fn a_mark_that_a_crash_took_back_is_marked_again_and_not_sent() {
 }
 
 #[test]
+fn a_commit_on_a_newer_session_proves_no_mark_durable() {
+    let (mut window, at) = window_with_a_marked_row();
+    window.synced(window.marks_committed(), 2);
+    assert_eq!(window.take_marks(0, 10), Some(&[at][..]));
+    window.marked(0, 0);
+    window.synced(window.marks_committed(), 2);
+    assert_eq!(window.census().remembered, 0);
+}
+
+#[test]
 fn a_durable_mark_that_someone_reset_is_sent_again() {
     let (mut window, at) = window_with_a_marked_row();
-    window.synced(window.marks_committed());
+    window.synced(window.marks_committed(), 1);
     window.void_reading(0);
     show(&mut window, &waiting_row(at));
     assert!(window.next(0).is_some());
@@ -100,6 +111,7 @@ fn assert_an_older_page_is_seen_through(meanwhile: impl FnOnce(&mut Window)) {
         bytes: 10_000,
     };
     let mut window = Window::new(Order::Strict, limits, 1);
+    window.synced(0, 1);
     window.acquire(Lane(0), Epoch(1), FOREVER_MS, 0);
     let row = waiting_row(EventRef {
         seq: 1,
@@ -138,7 +150,7 @@ fn a_page_older_than_a_mark_does_not_bring_its_row_back() {
 
 #[test]
 fn nor_does_it_where_the_mark_has_become_durable_meanwhile() {
-    assert_an_older_page_is_seen_through(|window| window.synced(window.marks_committed()));
+    assert_an_older_page_is_seen_through(|window| window.synced(window.marks_committed(), 1));
 }
 
 #[test]

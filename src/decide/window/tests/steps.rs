@@ -9,6 +9,7 @@ impl World {
         while let Some(flight) = self.window.next(self.now_ms) {
             assert!(self.held.contains(&flight.lane), "only held lanes fly");
             let (at, alone) = (flight.at, flight.alone);
+            assert!(!self.confirmed.contains(&at), "what is confirmed stays so");
             if alone {
                 self.flew_alone.insert(at);
             }
@@ -44,6 +45,9 @@ impl World {
                 self.broken.remove(&key);
             } else if report.is_err() {
                 self.broken.insert(key);
+            }
+            if report.is_ok() {
+                self.confirmed.insert(at);
             }
             self.window.report(at, report, self.now_ms);
         }
@@ -117,15 +121,19 @@ impl World {
                         *durable = true;
                     }
                 }
-                self.window.synced(committed);
+                self.window.synced(committed, self.keep_session);
             }
         }
     }
 
     pub(super) fn crash_database(&mut self) {
         self.statement = None;
-        if self.marking.take().is_some() {
-            self.window.mark_failed(0);
+        self.keep_session += 1;
+        // An answer that is on its way is heard, though the crash takes the mark back.
+        match self.marking.take() {
+            Some(Marking::Done) if self.dice.one_in(2) => self.marking = Some(Marking::Done),
+            Some(_) => self.window.mark_failed(0),
+            None => {}
         }
         for (_, rows) in std::mem::take(&mut self.writers) {
             for index in rows {

@@ -70,9 +70,13 @@ pub(super) struct World {
     /// Keys of which a flight failed while others still flew.
     pub(super) broken: HashSet<u64>,
     pub(super) log: Vec<EventRef>,
+    /// Rows of which the window has a receipt.
+    pub(super) confirmed: HashSet<EventRef>,
     pub(super) window: Window,
     pub(super) epochs: BTreeMap<Lane, i64>,
     pub(super) held: HashSet<Lane>,
+    /// Counts the keeper's sessions: a crash of the database ends one.
+    pub(super) keep_session: u64,
     pub(super) statement: Option<Statement>,
     pub(super) marking: Option<Marking>,
     pub(super) order: Order,
@@ -118,9 +122,11 @@ impl World {
             flew_alone: HashSet::new(),
             broken: HashSet::new(),
             log: Vec::new(),
+            confirmed: HashSet::new(),
             window: Window::new(order, limits, 1),
             epochs: BTreeMap::new(),
             held: HashSet::new(),
+            keep_session: 1,
             statement: None,
             marking: None,
             order,
