@@ -2,7 +2,8 @@
 //! transactions, what it costs in memory and CPU, idle too, and what a kill duplicates.
 //!
 //! `cargo bench --bench relay` runs all of it on servers of its own; figures of one run compare with each other,
-//! not with another machine's. `ROWS` and `SECONDS` make it shorter.
+//! not with another machine's. `ROWS` and `SECONDS` make it shorter; `-- drain` measures the cases
+//! alone whose name begins so.
 
 #[path = "../tests/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests use the rest")]
@@ -30,13 +31,27 @@ async fn main() {
         ("synchronous_commit", "on"),
     ])
     .await;
-    drain(&postgres, &kafka, rows, "mark").await;
-    drain(&postgres, &kafka, rows, "delete").await;
-    for rate in [1_000, 2_000] {
-        latency(&postgres, &kafka, rate, seconds).await;
+    let names: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|name| !name.starts_with("--"))
+        .collect();
+    let wanted = |case: &str| names.is_empty() || names.iter().any(|name| case.starts_with(name));
+    for after_publish in ["mark", "delete"] {
+        if wanted(&format!("drain-{after_publish}")) {
+            drain(&postgres, &kafka, rows, after_publish).await;
+        }
     }
-    idle(&postgres, &kafka).await;
-    kill(&postgres, &kafka, rows).await;
+    for rate in [1_000, 2_000] {
+        if wanted("latency") {
+            latency(&postgres, &kafka, rate, seconds).await;
+        }
+    }
+    if wanted("idle") {
+        idle(&postgres, &kafka).await;
+    }
+    if wanted("kill") {
+        kill(&postgres, &kafka, rows).await;
+    }
 }
 
 /// A backlog over 10,000 aggregates, in strict order, from the relay's start to its last mark.
@@ -47,14 +62,29 @@ async fn drain(postgres: &Postgres, kafka: &Kafka, rows: i64, after_publish: &st
     let began = Instant::now();
     await_drained(&outbox).await;
     let took = began.elapsed().as_secs_f64();
-    let cpu = cpu_seconds(relay.pid());
     let per_second = f64_of(rows) / took;
+    let a_million = |cpu: f64| cpu * 1e6 / f64_of(rows);
+    let sessions = session_cpu_seconds(&outbox).await;
     say(&format!(
-        "drain, {after_publish}: {rows} rows, {per_second:.0} rows/s; relay {cpu:.2} CPU s \
-         ({:.2} s a million), peak {} MiB",
-        cpu * 1e6 / f64_of(rows),
+        "drain, {after_publish}: {rows} rows, {per_second:.0} rows/s; CPU s a million: relay {:.2}, \
+         its sessions {:.2?}; peak {} MiB",
+        a_million(cpu_seconds(relay.pid())),
+        sessions.into_iter().map(a_million).collect::<Vec<_>>(),
         peak_mib(relay.pid())
     ));
+}
+
+/// CPU time of the backends that serve the relay, largest first.
+async fn session_cpu_seconds(outbox: &Outbox) -> Vec<f64> {
+    let sessions = "SELECT pid FROM pg_stat_activity
+        WHERE application_name LIKE 'outbox-relay %' AND datname = current_database()";
+    let pids: Vec<i32> = sqlx::query_scalar(sessions)
+        .fetch_all(&outbox.pool)
+        .await
+        .expect("the sessions are listed");
+    let mut seconds: Vec<f64> = pids.into_iter().map(cpu_seconds).collect();
+    seconds.sort_by(|a, b| b.total_cmp(a));
+    seconds
 }
 
 /// A backlog over 10,000 aggregates, at rest.
