@@ -5,7 +5,7 @@
 //! Invariant: no error shows a value of a row or a part of the connection's URL.
 
 use super::names::Names;
-use crate::decide::sqlstate::{DatabaseClass, sqlstate};
+use crate::decide::sqlstate::{self, DatabaseClass, sqlstate};
 
 /// A statement or a session failed.
 #[derive(Debug, thiserror::Error)]
@@ -52,13 +52,7 @@ impl OutboxError {
 
     /// What to do about it, where that is known.
     pub fn cure(&self) -> Option<&'static str> {
-        match self.code()? {
-            // undefined_table, invalid_schema_name
-            "42P01" | "3F000" => Some("run `outbox-relay migrate`"),
-            // insufficient_privilege
-            "42501" => Some("run `outbox-relay migrate --grant-relay ROLE`"),
-            _ => None,
-        }
+        sqlstate::cure(self.code()?)
     }
 
     /// What is wrong, for people: of tables that are not there, that they are still to be made.
