@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::support::lanes::{LONG_LEASES, named_relay};
 use crate::support::tally::assert_once_in_order;
-use crate::support::{Certificates, Kafka, Outbox, Postgres, Probes, Receiver, RelayProcess};
+use crate::support::{
+    Certificates, Kafka, Listener, Outbox, Postgres, Probes, Receiver, RelayProcess,
+};
 
 /// How long anything may take on a busy machine.
 const SOON: Duration = Duration::from_secs(40);
@@ -101,7 +103,11 @@ async fn guarded_kafka(certificates: &Certificates, address: &str) -> Kafka {
     ];
     let user = format!("SCRAM-SHA-512=[name=relay,password={PASSWORD}]");
     let listener = format!("SASL_SSL://{address}");
-    Kafka::guarded(&settings, Some(&listener), &["--add-scram", &user]).await
+    let listener = Listener {
+        listens: &listener,
+        advertises: &listener,
+    };
+    Kafka::guarded(&settings, Some(listener), &["--add-scram", &user]).await
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Proves what the other tests stand on: servers keep what they were given, tests do not see each
 //! other, nothing outlives the tests, waiting finds what is there and says what it saw.
 
+mod proxy;
+
 use std::path::Path;
 use std::time::Duration;
 

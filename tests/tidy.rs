@@ -55,6 +55,8 @@ const EMPTY_WORDS: [&str; 8] = [
 ];
 /// Notes to oneself.
 const NOTES: [&str; 3] = ["FIXME", "TODO", "XXX"];
+/// What waits for the tests, and what makes a wire slow.
+const MAY_SLEEP: [&str; 2] = ["tests/support/eventually.rs", "tests/support/proxy.rs"];
 const LINES_MAX: usize = 400;
 
 /// A file: its path below the root, with slashes, and its text.
@@ -182,7 +184,7 @@ fn receipt_faults(path: &str, text: &Text) -> Option<String> {
 }
 
 fn sleep_faults(path: &str, text: &Text) -> Option<String> {
-    let watched = path.starts_with("tests/") && path != "tests/support/eventually.rs";
+    let watched = path.starts_with("tests/") && !MAY_SLEEP.contains(&path);
     let sleeps = ["sleep", "sleep_until"]
         .iter()
         .any(|name| calls(&text.code, name));

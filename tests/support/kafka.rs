@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use super::process::{self, Process};
-use super::{eventually, variable};
+use super::{Proxy, eventually, variable};
 
 /// How long a broker may take to start or to stop on a busy machine.
 const BROKER_WITHIN: Duration = Duration::from_secs(90);
@@ -41,7 +41,7 @@ process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor=1
 transaction.state.log.num.partitions=1
@@ -71,6 +71,13 @@ pub(crate) struct Kafka {
     own: Option<OwnBroker>,
 }
 
+/// A listener of a broker beside its plain one.
+pub(crate) struct Listener<'a> {
+    pub(crate) listens: &'a str,
+    /// Where clients are led.
+    pub(crate) advertises: &'a str,
+}
+
 /// A broker that this process has started.
 struct OwnBroker {
     jars: PathBuf,
@@ -96,10 +103,30 @@ impl Kafka {
         Self::guarded(settings, None, &[]).await
     }
 
+    /// A broker for one test alone, and a proxy before it. Who begins with the proxy's address is
+    /// led to the proxy always, who begins with the broker's own never.
+    pub(crate) async fn proxied(settings: &[(&str, &str)]) -> (Self, Proxy) {
+        let address = format!("127.0.0.1:{}", process::free_port());
+        let proxy = Proxy::before(&address).await;
+        let listener = Listener {
+            listens: &format!("PROXIED://{address}"),
+            advertises: &format!("PROXIED://{}", proxy.address()),
+        };
+        (Self::guarded(settings, Some(listener), &[]).await, proxy)
+    }
+
+    /// A broker of somebody else, for clients that begin with this address.
+    pub(crate) fn at(address: &str) -> Self {
+        Self {
+            brokers: address.to_owned(),
+            own: None,
+        }
+    }
+
     /// A broker with a listener more, and what its folder is formatted with: its users.
     pub(crate) async fn guarded(
         settings: &[(&str, &str)],
-        listener: Option<&str>,
+        listener: Option<Listener<'_>>,
         format: &[&str],
     ) -> Self {
         let port = process::free_port();
@@ -207,14 +234,20 @@ impl Kafka {
 
 impl OwnBroker {
     /// Makes the folder of a new broker.
-    async fn create(port: u16, settings: &[(&str, &str)], listener: Option<&str>) -> Self {
+    async fn create(port: u16, settings: &[(&str, &str)], listener: Option<Listener<'_>>) -> Self {
         let folder = process::folder("kafka");
         let controller = process::free_port();
-        let more = listener.map_or_else(String::new, |listener| format!(",{listener}"));
+        let (listens, advertises) = listener.map_or_else(Default::default, |listener| {
+            let Listener {
+                listens,
+                advertises,
+            } = listener;
+            (format!(",{listens}"), format!(",{advertises}"))
+        });
         let place = format!(
             "controller.quorum.voters=1@127.0.0.1:{controller}\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{more}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{port}{more}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listens}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertises}\n\
              log.dirs={}\n",
             folder.join("records").display()
         );

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgPool;
 
-use super::{Database, Kafka, Postgres, RelayProcess, eventually};
+use super::{Database, Kafka, Postgres, Proxy, RelayProcess, eventually};
 
 /// How long a verb may take on a busy machine.
 const VERB: Duration = Duration::from_secs(30);
@@ -58,6 +58,25 @@ impl Outbox {
         let (scheme, rest) = self.database.url().split_once("://").expect("it is a URL");
         let server = rest.rsplit_once('@').map_or(rest, |(_, server)| server);
         format!("{scheme}://{role}:{password}@{server}")
+    }
+
+    /// A proxy before its server, and the superuser's URL that leads through it.
+    pub(crate) async fn proxied(&self) -> (Proxy, String) {
+        let proxy = Proxy::before(self.server()).await;
+        let url = self.url_through(proxy.address());
+        (proxy, url)
+    }
+
+    /// The superuser's URL with another server.
+    pub(crate) fn url_through(&self, server: &str) -> String {
+        self.url().replacen(self.server(), server, 1)
+    }
+
+    /// Where its server listens (`host:port`).
+    pub(crate) fn server(&self) -> &str {
+        let (_, rest) = self.url().rsplit_once('@').expect("the URL names a user");
+        let (server, _) = rest.split_once('/').expect("the URL names a database");
+        server
     }
 
     /// The superuser's URL of its database.

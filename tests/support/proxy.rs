@@ -1,0 +1,303 @@
+//! A TCP proxy between a client and a server, which does to their connections what networks do.
+//!
+//! Owns the wires. Knows no protocol: what it recognises is bytes.
+//!
+//! Invariants:
+//! - the bytes of one way come out in the order in which they went in, each once, or not at all;
+//! - what is held is read and kept here, so that the sender may be gone when it is released.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+/// A direction on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    ToServer,
+    ToClient,
+}
+
+/// What is done to all connections.
+#[derive(Debug, Clone, Copy, Default)]
+struct Weather {
+    refuses: bool,
+    holds_to_server: bool,
+    holds_to_client: bool,
+    delay: Duration,
+}
+
+impl Weather {
+    fn holds(&self, way: Way) -> bool {
+        match way {
+            Way::ToServer => self.holds_to_server,
+            Way::ToClient => self.holds_to_client,
+        }
+    }
+}
+
+/// What is done to the next connection that comes upon it.
+#[derive(Debug, Default)]
+struct Traps {
+    /// A way, and how many bytes more may pass on it.
+    budget: Option<(Way, usize)>,
+    /// A request whose answer is to be lost.
+    request: Option<Vec<u8>>,
+    sprung: usize,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    weather: watch::Sender<Weather>,
+    /// Each change ends the connections that are open.
+    cuts: watch::Sender<usize>,
+    traps: Mutex<Traps>,
+}
+
+impl Shared {
+    fn traps(&self) -> MutexGuard<'_, Traps> {
+        self.traps.lock().expect("no wire panics")
+    }
+}
+
+/// A proxy; it ends when it is dropped, and every connection with it.
+pub(crate) struct Proxy {
+    address: String,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// A proxy before this server (`host:port`), which need not listen yet.
+    pub(crate) async fn before(server: &str) -> Self {
+        let address = format!("127.0.0.1:{}", super::free_port());
+        let listener = TcpListener::bind(&address).await.expect("the port is free");
+        let shared = Arc::new(Shared {
+            weather: watch::Sender::new(Weather::default()),
+            cuts: watch::Sender::new(0),
+            traps: Mutex::default(),
+        });
+        let accepting = tokio::spawn(accept(listener, server.to_owned(), Arc::clone(&shared)));
+        Self {
+            address,
+            shared,
+            accepting,
+        }
+    }
+
+    /// Where clients reach it (`host:port`).
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Closes every connection that is open.
+    pub(crate) fn cut(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Closes new connections at once, too, until told otherwise.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.change(|weather| weather.refuses = refuses);
+    }
+
+    /// Keeps back what comes on this way, on connections old and new.
+    pub(crate) fn hold(&self, way: Way) {
+        self.set_held(way, true);
+    }
+
+    /// Nothing comes through on either way, and nobody is told.
+    pub(crate) fn black_hole(&self) {
+        self.hold(Way::ToServer);
+        self.hold(Way::ToClient);
+    }
+
+    /// Lets everything pass that was kept back, and all that follows.
+    pub(crate) fn release(&self) {
+        self.set_held(Way::ToServer, false);
+        self.set_held(Way::ToClient, false);
+    }
+
+    /// What comes from now on is late by so much, on each way.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.change(|weather| weather.delay = delay);
+    }
+
+    /// Lets so many bytes more pass on this way, over all connections, and cuts the connection of
+    /// the last one; later ones pass.
+    pub(crate) fn cut_after(&self, way: Way, bytes: usize) {
+        self.shared.traps().budget = Some((way, bytes));
+    }
+
+    /// The server gets the next request that contains these bytes, and its answer is lost with the
+    /// connection.
+    pub(crate) fn lose_answer_to(&self, request: &[u8]) {
+        self.shared.traps().request = Some(request.to_vec());
+    }
+
+    /// How many connections a budget or a lost answer has ended.
+    pub(crate) fn sprung(&self) -> usize {
+        self.shared.traps().sprung
+    }
+
+    fn set_held(&self, way: Way, holds: bool) {
+        self.change(|weather| match way {
+            Way::ToServer => weather.holds_to_server = holds,
+            Way::ToClient => weather.holds_to_client = holds,
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Weather)) {
+        self.shared.weather.send_modify(change);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut();
+    }
+}
+
+async fn accept(listener: TcpListener, server: String, shared: Arc<Shared>) {
+    while let Ok((client, _)) = listener.accept().await {
+        if shared.weather.borrow().refuses {
+            continue;
+        }
+        let (server, shared) = (server.clone(), Arc::clone(&shared));
+        tokio::spawn(async move {
+            let mut cuts = shared.cuts.subscribe();
+            let connection = connect(client, &server, &shared);
+            // A cut comes before what is released right after it.
+            tokio::select! {
+                biased;
+                _cut = cuts.changed() => {}
+                _over = connection => {}
+            }
+        });
+    }
+}
+
+/// Carries one connection to its end.
+async fn connect(client: TcpStream, server: &str, shared: &Arc<Shared>) -> io::Result<()> {
+    let server = TcpStream::connect(server).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let mute = watch::Sender::new(false);
+    let wire = |way| Wire {
+        way,
+        shared: Arc::clone(shared),
+        mute: mute.clone(),
+    };
+    tokio::try_join!(
+        wire(Way::ToServer).carry(from_client, to_server),
+        wire(Way::ToClient).carry(from_server, to_client),
+    )?;
+    Ok(())
+}
+
+/// One way of one connection.
+struct Wire {
+    way: Way,
+    shared: Arc<Shared>,
+    /// Whether the server's next bytes are the answer that is to be lost.
+    mute: watch::Sender<bool>,
+}
+
+impl Wire {
+    async fn carry(self, from: OwnedReadHalf, to: OwnedWriteHalf) -> io::Result<()> {
+        let (kept, due) = mpsc::unbounded_channel();
+        tokio::try_join!(self.read(from, kept), self.write(due, to))?;
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        mut from: OwnedReadHalf,
+        kept: mpsc::UnboundedSender<(Instant, Vec<u8>)>,
+    ) -> io::Result<()> {
+        let mut last = VecDeque::new();
+        loop {
+            let mut bytes = Vec::with_capacity(64 * 1024);
+            if from.read_buf(&mut bytes).await? == 0 {
+                return Ok(());
+            }
+            if self.way == Way::ToServer {
+                self.recognise(&mut last, &bytes);
+            }
+            let delay = self.shared.weather.borrow().delay;
+            // The writer is gone only when the connection is.
+            let _over = kept.send((Instant::now() + delay, bytes));
+        }
+    }
+
+    /// Springs the trap of a lost answer; a request may come in pieces.
+    fn recognise(&self, last: &mut VecDeque<u8>, bytes: &[u8]) {
+        let mut traps = self.shared.traps();
+        let Some(request) = traps.request.as_deref() else {
+            return;
+        };
+        last.extend(bytes);
+        if last
+            .make_contiguous()
+            .windows(request.len())
+            .any(|seen| seen == request)
+        {
+            traps.request = None;
+            traps.sprung += 1;
+            self.mute.send_replace(true);
+            return;
+        }
+        let surplus = last.len().saturating_sub(request.len());
+        last.drain(..surplus);
+    }
+
+    async fn write(
+        &self,
+        mut due: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>,
+        mut to: OwnedWriteHalf,
+    ) -> io::Result<()> {
+        let mut weather = self.shared.weather.subscribe();
+        while let Some((at, bytes)) = due.recv().await {
+            sleep_until(at).await;
+            let released = weather.wait_for(|weather| !weather.holds(self.way)).await;
+            released.map_err(io::Error::other)?;
+            if self.way == Way::ToClient && *self.mute.borrow() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            let (passes, last) = self.spend(bytes.len());
+            to.write_all(&bytes[..passes]).await?;
+            if last {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+        }
+        to.shutdown().await
+    }
+
+    /// How many of so many bytes may pass, and whether the connection ends with them.
+    fn spend(&self, bytes: usize) -> (usize, bool) {
+        let mut traps = self.shared.traps();
+        match &mut traps.budget {
+            Some((way, left)) if *way == self.way => {
+                if bytes < *left {
+                    *left -= bytes;
+                    return (bytes, false);
+                }
+                let passes = *left;
+                traps.budget = None;
+                traps.sprung += 1;
+                (passes, true)
+            }
+            Some(_) | None => (bytes, false),
+        }
+    }
+}
