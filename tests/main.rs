@@ -15,6 +15,7 @@ mod lanes;
 mod migration;
 mod partitions;
 mod plans;
+mod pooler;
 mod privileges;
 mod reading;
 mod readme;

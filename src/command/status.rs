@@ -32,7 +32,7 @@ impl Show {
     pub(super) async fn run(&self, file: Option<&Path>) -> Done {
         let settings = settings(file)?;
         let names = Names::new(&settings.database.schema, &settings.database.table);
-        let mut session = Session::new(&access(&settings, "status")?, Purpose::Read);
+        let mut session = Session::new(&access(&settings, "status")?, Purpose::Look);
         let away = |text| Refusal {
             exit: Exit::Unavailable,
             text,

@@ -16,6 +16,14 @@ pub enum OutboxError {
     /// The connection's URL is not one.
     #[error("database.url is not a PostgreSQL URL (postgres://user@host:port/database)")]
     Url,
+    /// The session's server process is lent to others between two transactions.
+    #[error(
+        "a pooler stands before the database and gives each transaction another server session"
+    )]
+    Pooled,
+    /// The server takes no writes.
+    #[error("the database is not the primary: it takes no writes")]
+    NotPrimary,
     /// The server refused, with its code.
     #[error("{message} (SQLSTATE {code})")]
     Refused {
@@ -36,7 +44,8 @@ impl OutboxError {
     /// What follows from it.
     pub fn class(&self) -> DatabaseClass {
         match self {
-            Self::Deadline(_) | Self::Lost(_) => DatabaseClass::Reconnect,
+            Self::Deadline(_) | Self::Lost(_) | Self::NotPrimary => DatabaseClass::Reconnect,
+            Self::Pooled => DatabaseClass::Operator,
             Self::Url | Self::Reply(_) => DatabaseClass::Defect,
             Self::Refused { code, .. } => sqlstate(code),
         }
@@ -46,13 +55,26 @@ impl OutboxError {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
-            Self::Deadline(_) | Self::Url | Self::Lost(_) | Self::Reply(_) => None,
+            Self::Deadline(_)
+            | Self::Url
+            | Self::Pooled
+            | Self::NotPrimary
+            | Self::Lost(_)
+            | Self::Reply(_) => None,
         }
     }
 
     /// What to do about it, where that is known.
     pub fn cure(&self) -> Option<&'static str> {
-        sqlstate::cure(self.code()?)
+        match self {
+            Self::Pooled => Some(
+                "connect directly, or through a pool in session mode (in PgBouncer \
+                 `pool_mode = session`)",
+            ),
+            Self::NotPrimary => Some("let database.url lead to the primary"),
+            Self::Refused { code, .. } => sqlstate::cure(code),
+            Self::Deadline(_) | Self::Url | Self::Lost(_) | Self::Reply(_) => None,
+        }
     }
 
     /// What is wrong, for people: of tables that are not there, that they are still to be made.
@@ -62,6 +84,12 @@ impl OutboxError {
             Some("42P01" | "3F000") => format!("{} is not migrated yet", names.outbox()),
             _ => self.to_string(),
         }
+    }
+
+    /// What is wrong, with the cure.
+    pub fn with_cure(&self) -> String {
+        self.cure()
+            .map_or_else(|| self.to_string(), |cure| format!("{self}: {cure}"))
     }
 
     /// As [`told`](Self::told), with the cure.

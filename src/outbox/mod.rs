@@ -15,6 +15,7 @@ pub mod mark;
 pub mod migration;
 pub mod names;
 pub mod page;
+mod pooling;
 pub mod session;
 pub mod status;
 pub mod survey;

@@ -5,16 +5,21 @@
 //! Invariants:
 //! - a statement that missed its deadline, or whose future was dropped, costs the connection:
 //!   what is half-way on the wire is never used again;
-//! - settings are made once, right after connecting, and the session is shared with nobody.
+//! - settings are made once, right after connecting, and the session is shared with nobody: before
+//!   the first setting is made, a pooler that would share it was looked for;
+//! - who may write is connected to a primary alone.
 
 use std::future::Future;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
 use super::error::OutboxError;
+use super::pooling;
 use crate::decide::sqlstate::DatabaseClass;
 
 /// The server is given this long beyond its own statement timeout to answer, in milliseconds.
@@ -28,6 +33,9 @@ pub struct Access {
     options: PgConnectOptions,
     relay: String,
     statement_timeout_ms: u64,
+    /// Whether sessions were found to have their server processes to themselves; all sessions
+    /// that are opened by this share it.
+    unpooled: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Access {
@@ -44,12 +52,35 @@ impl Access {
     pub fn new(url: &str, relay: &str, statement_timeout_ms: u64) -> Result<Self, OutboxError> {
         let options = PgConnectOptions::from_str(url)
             .map_err(|_unshown| OutboxError::Url)?
-            .disable_statement_logging();
+            .disable_statement_logging()
+            // A start-up parameter that PgBouncer refuses unless it is told of it; values come in
+            // binary form, which has no digits.
+            .extra_float_digits(None);
         Ok(Self {
             options,
             relay: relay.to_owned(),
             statement_timeout_ms,
+            unpooled: Arc::new(AtomicBool::new(false)),
         })
+    }
+
+    /// Looks once for a pooler that shares sessions, before any session has a setting to leak.
+    async fn refuse_pooler(
+        &self,
+        options: &PgConnectOptions,
+        connection: &mut PgConnection,
+    ) -> Result<(), OutboxError> {
+        if self.unpooled.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut beside = within(CONNECT_MS, options.connect()).await?;
+        let shared = within(CONNECT_MS, pooling::is_shared(connection, &mut beside)).await?;
+        within(CONNECT_MS, beside.close()).await?;
+        if shared {
+            return Err(OutboxError::Pooled);
+        }
+        self.unpooled.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -62,8 +93,21 @@ pub enum Purpose {
     Mark,
     /// Leases, deaths and all that must survive a crash.
     Keep,
-    /// A verb of the command line.
+    /// A verb of the command line that changes something.
     Command,
+    /// A verb that only looks, on a standby too.
+    Look,
+}
+
+impl Purpose {
+    /// Whether the session runs the relay's prepared statements, whose plans are fixed.
+    fn fixes_plans(self) -> bool {
+        self != Self::Command
+    }
+
+    fn needs_primary(self) -> bool {
+        self != Self::Look
+    }
 }
 
 /// A session, connected or to be connected.
@@ -130,17 +174,18 @@ impl Session {
         let name = format!("outbox-relay {}", self.access.relay);
         let options = self.access.options.clone().application_name(&name);
         let mut connection = within(CONNECT_MS, options.connect()).await?;
-        let settings = self.settings();
-        within(
-            CONNECT_MS,
-            sqlx::query(AssertSqlSafe(settings)).execute(&mut connection),
-        )
-        .await?;
+        self.access.refuse_pooler(&options, &mut connection).await?;
+        let settings = sqlx::query_scalar(AssertSqlSafe(self.settings()));
+        let read_only: bool = within(CONNECT_MS, settings.fetch_one(&mut connection)).await?;
+        if read_only && self.purpose.needs_primary() {
+            return Err(OutboxError::NotPrimary);
+        }
         self.connects += 1;
         Ok(connection)
     }
 
-    /// `session_settings`: locks nothing, reads nothing.
+    /// `session_settings`: locks nothing, reads nothing; answers whether the server takes no
+    /// writes.
     ///
     /// The planner's switches keep every plan on its index whatever the statistics say, and a
     /// generic plan is made once; both are safe because the session runs only the relay's own
@@ -161,7 +206,7 @@ impl Session {
         if self.purpose == Purpose::Mark {
             settings.push(("synchronous_commit", "off"));
         }
-        if self.purpose != Purpose::Command {
+        if self.purpose.fixes_plans() {
             settings.push(("plan_cache_mode", "force_generic_plan"));
             settings.extend(
                 [
@@ -179,7 +224,11 @@ impl Session {
             .into_iter()
             .map(|(name, value)| format!("set_config('{name}', '{value}', false)"))
             .collect();
-        format!("/* session_settings */ SELECT {}", calls.join(", "))
+        format!(
+            "/* session_settings */ SELECT pg_is_in_recovery() \
+             OR current_setting('transaction_read_only')::boolean, {}",
+            calls.join(", ")
+        )
     }
 }
 

@@ -111,9 +111,9 @@ impl Health {
 
     pub(super) fn database_failed(&mut self, doing: &str, error: &OutboxError, now_ms: u64) {
         if self.database_log.is_due(now_ms) {
-            tracing::warn!(%error, "{doing} failed; it is tried again");
+            tracing::warn!("{doing} failed; it is tried again: {}", error.with_cure());
         }
-        self.database = Some(error.to_string());
+        self.database = Some(error.with_cure());
     }
 
     pub(super) fn stopping(&mut self) {

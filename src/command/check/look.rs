@@ -29,7 +29,7 @@ const TOPICS_MAX: usize = 200;
 pub(super) async fn look(settings: Settings, access: &Access) -> Vec<Finding> {
     let mut look = Look {
         names: Names::new(&settings.database.schema, &settings.database.table),
-        session: Session::new(access, Purpose::Read),
+        session: Session::new(access, Purpose::Look),
         settings,
         findings: Vec::new(),
     };
@@ -118,10 +118,7 @@ impl Look {
                 true
             }
             Err(error) => {
-                let cure = "see that the server runs, and that database.url leads to it with the \
-                            right user and password";
-                let found = Finding::away("database", error.to_string(), cure);
-                self.findings.push(found);
+                self.findings.push(server_failed(&error));
                 false
             }
         }
@@ -293,6 +290,16 @@ impl Look {
             ),
         });
     }
+}
+
+/// Why there is no session to look with.
+fn server_failed(error: &OutboxError) -> Finding {
+    if let (OutboxError::Pooled, Some(cure)) = (error, error.cure()) {
+        return Finding::wrong("database", error.to_string(), cure);
+    }
+    let cure = "see that the server runs, and that database.url leads to it with the right user \
+                and password";
+    Finding::away("database", error.to_string(), cure)
 }
 
 /// The larger of two ages.
