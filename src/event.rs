@@ -35,6 +35,17 @@ impl fmt::Display for Lane {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(pub i64);
 
+/// A lane that this relay holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The lane.
+    pub lane: Lane,
+    /// Under which epoch.
+    pub epoch: Epoch,
+    /// Moves with each decision of an operator about rows of this lane.
+    pub rereads: i64,
+}
+
 /// What must stay in order: one aggregate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderingKey {
@@ -42,6 +53,21 @@ pub struct OrderingKey {
     pub aggregate_type: String,
     /// Which one of them.
     pub aggregate_id: String,
+}
+
+/// What the outbox says of a row that failed for good and holds its aggregate back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// It waits for an operator; otherwise for its dead letter.
+    pub is_blocked: bool,
+    /// Whose fault it is, by its word.
+    pub class: String,
+    /// Why.
+    pub error: String,
+    /// How often Kafka refused it.
+    pub attempts: u32,
+    /// How long ago it failed first, in milliseconds.
+    pub failed_ago_ms: u64,
 }
 
 /// One row of the outbox, as read.
@@ -67,6 +93,8 @@ pub struct Event {
     pub created_at: DateTime<Utc>,
     /// How long a retry written in the row still has to wait, in milliseconds; 0 if none.
     pub wait_ms: u64,
+    /// That it failed for good, and still waits.
+    pub judged: Option<Judged>,
 }
 
 impl fmt::Debug for Event {

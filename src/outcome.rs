@@ -51,6 +51,25 @@ pub enum Class {
     BackPressure,
 }
 
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 6] = [
+        Self::Record,
+        Self::Topic,
+        Self::Cluster,
+        Self::Transient,
+        Self::ProducerDead,
+        Self::BackPressure,
+    ];
+
+    /// The class of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|class| class.to_string() == name)
+    }
+}
+
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -102,6 +121,57 @@ impl From<Defect> for Failure {
             reason: defect.reason,
         }
     }
+}
+
+/// What became of a row that failed for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeadState {
+    /// It waits for an operator, and its aggregate with it.
+    Blocked,
+    /// It waits until Kafka has its dead letter, and its aggregate with it.
+    DeadLetterPending,
+    /// It is set aside; Kafka has its dead letter.
+    DeadLettered,
+    /// It is set aside; the table alone keeps it.
+    Dead,
+}
+
+impl DeadState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [
+        Self::Blocked,
+        Self::DeadLetterPending,
+        Self::DeadLettered,
+        Self::Dead,
+    ];
+
+    /// The word that the outbox keeps.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::DeadLetterPending => "dead_letter_pending",
+            Self::DeadLettered => "dead_lettered",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Whether its aggregate goes on.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::DeadLettered | Self::Dead)
+    }
+}
+
+/// Why a row failed for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whose fault it is.
+    pub class: Class,
+    /// A short fact, free of payload, key and header values.
+    pub error: String,
+    /// How often Kafka refused it; 0 if no record could be built.
+    pub attempts: u32,
+    /// When it failed first, in boot milliseconds.
+    pub first_failed_ms: u64,
 }
 
 /// What a delivery report said.

@@ -55,7 +55,7 @@ fn assert_discreet(relay: &RelayProcess) {
 
 /// A relay that logs all it can.
 fn talkative(outbox: &Outbox, settings: &[(&str, &str)]) -> RelayProcess {
-    let own = [("RUST_LOG", "trace")];
+    let own = [("RUST_LOG", "trace"), ("failure.on_dead", "table")];
     named_relay(outbox, "only", &[&LONG_LEASES[..], &own, settings].concat())
 }
 

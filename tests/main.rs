@@ -8,6 +8,7 @@ mod check;
 mod command_line;
 mod conservation;
 mod dead;
+mod dead_letters;
 mod delivery;
 mod dev;
 mod failures;

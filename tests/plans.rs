@@ -59,13 +59,13 @@ impl Statements {
             .claim(explainer.session(Purpose::Keep), 16, &[])
             .await
             .expect("the lanes are free");
-        lanes.sort_unstable_by_key(|(lane, _)| lane.0);
+        lanes.sort_unstable_by_key(|lease| lease.lane.0);
         assert_eq!(lanes.len(), 16);
         Self {
             explainer,
             pages: Pages::new(&names, token, 1_000_000),
             leases,
-            epochs: lanes.into_iter().map(|(_, epoch)| epoch.0).collect(),
+            epochs: lanes.into_iter().map(|lease| lease.epoch.0).collect(),
         }
     }
 
@@ -176,8 +176,9 @@ fn arguments_of(name: &str) -> &'static str {
         "release" => "1, 1, '00000000-0000-0000-0000-000000000000'",
         "leave" => TOKEN,
         "bury" => {
-            "1, '00000000-0000-0000-0000-000000000000', 1, 1, \
-             '00000000-0000-0000-0000-000000000000', 'record', 'why', 1"
+            "'00000000-0000-0000-0000-000000000000', '{1}', \
+             '{00000000-0000-0000-0000-000000000000}', '{1}', '{1}', '{dead}', '{t}', '{record}', \
+             '{why}', '{1}', '{1}'"
         }
         other => panic!("a statement that nobody judges: {other}"),
     }

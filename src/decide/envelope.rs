@@ -207,6 +207,7 @@ mod tests {
                 .parse::<DateTime<Utc>>()
                 .unwrap(),
             wait_ms: 0,
+            judged: None,
         }
     }
 

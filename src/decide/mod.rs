@@ -2,12 +2,15 @@
 
 pub mod backoff;
 pub mod checkup;
+pub mod dead;
 pub mod envelope;
+pub mod letter;
 pub mod order;
 pub mod pace;
 pub mod reading;
 pub mod route;
 pub mod share;
 pub mod sqlstate;
+pub mod topic;
 pub mod verdict;
 pub mod window;

@@ -1,10 +1,11 @@
 //! Which topic an event goes to.
 //!
-//! Owns the template, the rule that a row's own topic wins, and what a legal topic name is. Knows
+//! Owns the template and the rule that a row's own topic wins. Knows
 //! no broker and no setting. Further rules of routing belong here too.
 //!
 //! Invariants:
-//! - a name that leaves here is legal for Kafka and is not one of Kafka's internal topics;
+//! - a name that leaves here is legal for Kafka, is allowed, and is not one of Kafka's internal
+//!   topics;
 //! - a name is checked and stored once, and handed out as the same `Arc` from then on, for as many
 //!   names as [`KNOWN_MAX`] allows.
 
@@ -12,15 +13,13 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::topic::{Allowed, check_topic};
 use crate::event::Event;
 use crate::outcome::Defect;
 
 /// How many names are remembered before all are forgotten: far above any sane number of topics,
 /// and small enough that rows which invent names cost no memory.
 const KNOWN_MAX: usize = 4_096;
-
-/// The longest name Kafka takes (`org.apache.kafka.common.internals.Topic`, `MAX_NAME_LENGTH`).
-const NAME_MAX_BYTES: usize = 249;
 
 /// What a template may ask for, by name.
 const PLACEHOLDERS: [(&str, Part); 2] = [
@@ -57,6 +56,7 @@ enum Part {
 #[derive(Clone)]
 pub struct Route {
     template: String,
+    allowed: Allowed,
     parts: Vec<Part>,
     rendered: String,
     known: HashSet<Arc<str>>,
@@ -76,10 +76,17 @@ impl Route {
         check_topic(&sample).map_err(RouteError::Illegal)?;
         Ok(Self {
             template: template.to_owned(),
+            allowed: Allowed::default(),
             parts,
             rendered: String::new(),
             known: HashSet::new(),
         })
+    }
+
+    /// The same route, to these topics alone.
+    #[must_use]
+    pub fn only_to(self, allowed: Allowed) -> Self {
+        Self { allowed, ..self }
     }
 
     /// The topic of every event whose row names none, where the template gives all the same.
@@ -109,7 +116,7 @@ impl Route {
         event_type: &str,
     ) -> Result<Arc<str>, Defect> {
         if let Some(own) = own {
-            return intern(&mut self.known, own);
+            return intern(&mut self.known, &self.allowed, own);
         }
         self.rendered.clear();
         for part in &self.parts {
@@ -119,7 +126,7 @@ impl Route {
                 Part::EventType => event_type,
             });
         }
-        intern(&mut self.known, &self.rendered)
+        intern(&mut self.known, &self.allowed, &self.rendered)
     }
 }
 
@@ -132,32 +139,19 @@ impl fmt::Debug for Route {
     }
 }
 
-/// Says why Kafka would not take a name, or why it must not be written to. Kafka's own rule is
-/// `org.apache.kafka.common.internals.Topic.validate`; librdkafka does not check it.
-pub fn check_topic(name: &str) -> Result<(), Defect> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let fault = if name.is_empty() {
-        "the topic name is empty"
-    } else if name.len() > NAME_MAX_BYTES {
-        "the topic name is longer than 249 bytes"
-    } else if name == "." || name == ".." {
-        "the topic name is \".\" or \"..\""
-    } else if !name.bytes().all(legal) {
-        "the topic name has a character other than letters, digits, \".\", \"_\" and \"-\""
-    } else if name.starts_with("__") {
-        "the topic name begins with \"__\", as Kafka's internal topics do"
-    } else {
-        return Ok(());
-    };
-    Err(Defect::new(fault))
-}
-
-/// Hands out the stored name, storing it first where it is new and legal.
-fn intern(known: &mut HashSet<Arc<str>>, name: &str) -> Result<Arc<str>, Defect> {
+/// Hands out the stored name, storing it first where it is new, legal and allowed.
+fn intern(
+    known: &mut HashSet<Arc<str>>,
+    allowed: &Allowed,
+    name: &str,
+) -> Result<Arc<str>, Defect> {
     if let Some(stored) = known.get(name) {
         return Ok(Arc::clone(stored));
     }
     check_topic(name)?;
+    if !allowed.allows(name) {
+        return Err(Defect::new("the topic is not one that topics.allow names"));
+    }
     if known.len() >= KNOWN_MAX {
         known.clear();
     }
@@ -223,6 +217,7 @@ mod tests {
             partition_key: None,
             created_at: DateTime::UNIX_EPOCH,
             wait_ms: 0,
+            judged: None,
         }
     }
 
@@ -240,6 +235,18 @@ mod tests {
             .unwrap()
             .topic(event)
             .map(|topic| (*topic).to_owned())
+    }
+
+    #[test]
+    fn a_topic_that_is_not_allowed_is_a_defect_and_not_remembered() {
+        let allowed = Allowed::parse(&["order-*".to_owned()]).unwrap();
+        let mut route = Route::parse("{aggregate_type}-events")
+            .unwrap()
+            .only_to(allowed);
+        assert!(route.topic_of(None, "order", "x").is_ok());
+        assert!(route.topic_of(None, "invoice", "x").is_err());
+        assert!(route.topic_of(Some("audit"), "order", "x").is_err());
+        assert!(route.topic_of(Some("audit"), "order", "x").is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use rdkafka::producer::Producer as _;
 use super::producer::{Owned, off_thread};
 use super::trouble::Listener;
 use super::{KafkaError, failure, failure_of, start_error};
-use crate::decide::route::check_topic;
+use crate::decide::topic::check_topic;
 use crate::outcome::{Class, Failure};
 
 /// What the cluster says about a topic.

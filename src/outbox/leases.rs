@@ -14,7 +14,7 @@ use super::error::OutboxError;
 use super::names::Names;
 use super::session::{Session, column};
 use crate::decide::window::Burial;
-use crate::event::{Epoch, Lane};
+use crate::event::{Epoch, Lane, Lease};
 
 /// `beat`: locks this relay's heartbeat row. Index: primary key of the relays.
 const BEAT: &str = "
@@ -30,7 +30,7 @@ const RENEW: &str = "
 /* renew */
 UPDATE {leases} SET expires_at = now() + $2 * interval '1 millisecond'
 WHERE token = $1
-RETURNING lane, epoch
+RETURNING lane, epoch, rereads
 ";
 
 /// `view`: locks nothing; the relays are few and read whole, the leases by their expiry: this runs
@@ -58,7 +58,7 @@ SET owner = $2, token = $1, epoch = l.epoch + 1,
     expires_at = now() + $3 * interval '1 millisecond'
 FROM free
 WHERE l.lane = free.lane
-RETURNING l.lane, l.epoch
+RETURNING l.lane, l.epoch, l.rereads
 ";
 
 /// `release`: locks one lane by its primary key.
@@ -74,19 +74,23 @@ const LEAVE: &str = "
 DELETE FROM {relays} WHERE token = $1 OR expires_at < now() - interval '1 hour'
 ";
 
-/// `bury`: locks the lease (shared, by primary key) and then the row (by primary key).
+/// `bury`: locks the leases (shared, by primary key) and then the rows (by primary key).
 const BURY: &str = "
 /* bury */
 WITH lease AS (
-    SELECT lane FROM {leases}
-    WHERE lane = $3 AND epoch = $4 AND token = $5 AND expires_at > now()
+    SELECT l.lane, l.epoch FROM {leases} AS l
+    WHERE l.lane = ANY ($4::smallint[]) AND l.token = $1 AND l.expires_at > now()
     FOR SHARE
 )
-UPDATE {outbox}
-SET dead_state = 'dead', dead_at = now(), dead_class = $6, last_error = $7,
-    attempts = attempts + $8, next_attempt_at = NULL,
-    first_failed_at = coalesce(first_failed_at, now())
-WHERE seq = $1 AND id = $2 AND published_at IS NULL AND EXISTS (SELECT FROM lease)
+UPDATE {outbox} AS o
+SET dead_state = d.state, dead_at = CASE WHEN d.is_final THEN now() END, dead_class = d.class,
+    last_error = d.error, attempts = d.attempts, next_attempt_at = NULL,
+    first_failed_at = coalesce(o.first_failed_at, now() - d.failed_ago_ms * interval '1 millisecond')
+FROM unnest($2::bigint[], $3::uuid[], $4::smallint[], $5::bigint[], $6::text[], $7::boolean[],
+        $8::text[], $9::text[], $10::integer[], $11::bigint[])
+    AS d (seq, id, lane, epoch, state, is_final, class, error, attempts, failed_ago_ms)
+JOIN lease AS l ON l.lane = d.lane AND l.epoch = d.epoch
+WHERE o.seq = d.seq AND o.id = d.id AND o.published_at IS NULL AND o.dead_at IS NULL
 ";
 
 /// Who this relay is among the others.
@@ -162,7 +166,7 @@ impl Leases {
     }
 
     /// Says that this relay lives and renews all of its leases; returns those that it still holds.
-    pub async fn renew(&self, session: &mut Session) -> Result<Vec<(Lane, Epoch)>, OutboxError> {
+    pub async fn renew(&self, session: &mut Session) -> Result<Vec<Lease>, OutboxError> {
         session
             .run(async |connection| {
                 sqlx::query(AssertSqlSafe(self.beat.as_str()))
@@ -206,7 +210,7 @@ impl Leases {
         session: &mut Session,
         want: usize,
         excluded: &[Lane],
-    ) -> Result<Vec<(Lane, Epoch)>, OutboxError> {
+    ) -> Result<Vec<Lease>, OutboxError> {
         let excluded: Vec<i16> = excluded.iter().map(|lane| lane.0).collect();
         session
             .run(async |connection| {
@@ -256,28 +260,48 @@ impl Leases {
         Ok(())
     }
 
-    /// Declares a row dead, with its reason; false if the lease or the row is not there any more.
-    pub async fn bury(&self, session: &mut Session, burial: &Burial) -> Result<bool, OutboxError> {
-        let attempts = i32::try_from(burial.attempts).unwrap_or(i32::MAX);
-        let done = session
+    /// Writes what became of rows that failed for good, and why; `now_ms` is the boot time. What
+    /// has no lease any more, or is not there, is left as it is.
+    pub async fn bury(
+        &self,
+        session: &mut Session,
+        burials: &[Burial],
+        now_ms: u64,
+    ) -> Result<(), OutboxError> {
+        fn each<T>(burials: &[Burial], part: impl Fn(&Burial) -> T) -> Vec<T> {
+            burials.iter().map(part).collect()
+        }
+        let failed_ago_ms = |burial: &Burial| {
+            let ago_ms = now_ms.saturating_sub(burial.judgement.first_failed_ms);
+            i64::try_from(ago_ms).unwrap_or(i64::MAX)
+        };
+        let attempts = |b: &Burial| i32::try_from(b.judgement.attempts).unwrap_or(i32::MAX);
+        session
             .run(async |connection| {
                 sqlx::query(AssertSqlSafe(self.bury.as_str()))
-                    .bind(burial.at.seq)
-                    .bind(burial.at.id)
-                    .bind(burial.lane.0)
-                    .bind(burial.epoch.0)
                     .bind(self.member.token)
-                    .bind(burial.failure.class.to_string())
-                    .bind(burial.failure.to_string())
-                    .bind(attempts)
+                    .bind(each(burials, |b| b.at.seq))
+                    .bind(each(burials, |b| b.at.id))
+                    .bind(each(burials, |b| b.lane.0))
+                    .bind(each(burials, |b| b.epoch.0))
+                    .bind(each(burials, |b| b.state.word()))
+                    .bind(each(burials, |b| b.state.is_final()))
+                    .bind(each(burials, |b| b.judgement.class.to_string()))
+                    .bind(each(burials, |b| b.judgement.error.clone()))
+                    .bind(each(burials, attempts))
+                    .bind(each(burials, failed_ago_ms))
                     .execute(connection)
                     .await
             })
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(())
     }
 }
 
-fn lease(row: &sqlx::postgres::PgRow) -> Result<(Lane, Epoch), sqlx::Error> {
-    Ok((Lane(column(row, 0)?), Epoch(column(row, 1)?)))
+fn lease(row: &sqlx::postgres::PgRow) -> Result<Lease, sqlx::Error> {
+    Ok(Lease {
+        lane: Lane(column(row, 0)?),
+        epoch: Epoch(column(row, 1)?),
+        rereads: column(row, 2)?,
+    })
 }

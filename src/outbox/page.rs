@@ -19,7 +19,7 @@ use super::names::Names;
 use super::session::{Session, column};
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::{Range, Read, What};
-use crate::event::{Epoch, Event, EventRef, Lane, OrderingKey};
+use crate::event::{Epoch, Event, EventRef, Judged, Lane, OrderingKey};
 
 /// A stored payload of more than this many times the largest record prints as no record at all:
 /// a number takes at most this much more room in jsonb than in text.
@@ -49,7 +49,11 @@ WITH held AS MATERIALIZED (
             CASE WHEN pg_column_size(o.payload) <= $8 THEN o.payload::text END AS payload,
             pg_column_size(o.payload) AS stored_bytes,
             o.headers::text AS headers, o.topic, o.partition_key, o.created_at,
-            o.next_attempt_at
+            o.next_attempt_at,
+            CASE WHEN o.dead_state IS NOT NULL THEN jsonb_build_array(
+                o.dead_state = 'blocked', o.dead_class, o.last_error, o.attempts,
+                (extract(epoch FROM now() - o.first_failed_at) * 1000)::bigint)::text
+            END AS judged
         FROM {outbox} AS o
         WHERE {rows}
         LIMIT h.rows_max
@@ -66,11 +70,12 @@ SELECT NULL::smallint AS lane, NULL::bigint AS seq, NULL::uuid AS id,
     NULL::text AS payload, (SELECT count(*) FROM page)::integer AS stored_bytes,
     NULL::text AS headers, NULL::text AS topic, NULL::text AS partition_key,
     NULL::timestamptz AS created_at, NULL::bigint AS wait_ms,
-    (SELECT array_agg(h.lane) FROM held AS h) AS held
+    (SELECT array_agg(h.lane) FROM held AS h) AS held, NULL::text AS judged
 UNION ALL
 SELECT m.lane, m.seq, m.id, m.aggregate_type, m.aggregate_id, m.event_type, m.payload,
     m.stored_bytes, m.headers, m.topic, m.partition_key, m.created_at,
-    ceil(greatest(extract(epoch FROM m.next_attempt_at - now()) * 1000, 0))::bigint, NULL
+    ceil(greatest(extract(epoch FROM m.next_attempt_at - now()) * 1000, 0))::bigint, NULL,
+    m.judged
 FROM measured AS m
 WHERE m.number = 1 OR m.bytes <= $7
 ";
@@ -304,7 +309,23 @@ fn event(lane: Lane, row: &PgRow) -> Result<Fetched, sqlx::Error> {
             partition_key: column(row, 10)?,
             created_at: column(row, 11)?,
             wait_ms: wait_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0),
+            judged: column::<Option<&str>>(row, 14)?.and_then(judged),
         },
         oversized_bytes,
+    })
+}
+
+/// Reads what `read_page` says of a row that failed for good.
+fn judged(text: &str) -> Option<Judged> {
+    let (is_blocked, class, error, attempts, failed_ago_ms) =
+        serde_json::from_str::<(bool, String, String, u32, Option<i64>)>(text).ok()?;
+    Some(Judged {
+        is_blocked,
+        class,
+        error,
+        attempts,
+        failed_ago_ms: failed_ago_ms
+            .and_then(|ms| u64::try_from(ms).ok())
+            .unwrap_or(0),
     })
 }

@@ -1,15 +1,23 @@
 //! The clock by which leases are kept.
 //!
-//! Owns one reading. It only ever rises, no one can set it, and it goes on while the machine is
+//! Owns its reading, and the time for people beside it. The clock only ever rises, no one can set it, and it goes on while the machine is
 //! suspended, when the database's clock goes on too: `Instant` would stand still then
 //! (`CLOCK_MONOTONIC`; `clock_gettime(2)`), and a lease that had run out would look alive.
 
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Milliseconds since the machine was started.
 pub fn boot_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     positive(now.tv_sec) * 1000 + positive(now.tv_nsec) / 1_000_000
+}
+
+/// What the time is for people. It may be set, so nothing is decided by it.
+pub fn wall() -> DateTime<Utc> {
+    SystemTime::now().into()
 }
 
 fn positive(part: i64) -> u64 {

@@ -28,6 +28,8 @@ use serde::Deserialize;
 pub use self::problems::{Problem, SettingsError};
 pub use self::secret::Secret;
 pub use self::warnings::warnings;
+use crate::decide::dead::OnDead;
+use crate::decide::letter::LetterFormat;
 use crate::decide::order::{AfterPublish, Order};
 use layers::Layer;
 use problems::Problems;
@@ -49,6 +51,10 @@ pub struct Settings {
     pub relay: Relay,
     /// Which topic an event goes to.
     pub route: Route,
+    /// Which topics rows may reach.
+    pub topics: Topics,
+    /// What becomes of rows that fail.
+    pub failure: Failure,
     /// What a record says of its origin.
     pub events: Events,
     /// Where the probes answer.
@@ -120,6 +126,30 @@ pub struct Relay {
 pub struct Route {
     /// The template of a topic for a row that names none.
     pub topic: String,
+}
+
+/// Which topics rows may reach.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Topics {
+    /// Patterns of their names.
+    pub allow: Vec<String>,
+}
+
+/// What becomes of rows that fail.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Failure {
+    /// What becomes of a row that failed for good.
+    pub on_dead: OnDead,
+    /// The template of the topics of dead letters.
+    pub dead_letter_topic: String,
+    /// How dead letters look.
+    pub dead_letter_format: LetterFormat,
+    /// So many refusals are enough; 0 is never.
+    pub attempts_max: u32,
+    /// The first wait before a retry.
+    pub backoff_min_ms: u64,
+    /// The longest wait before a retry.
+    pub backoff_max_ms: u64,
 }
 
 /// What a record says of its origin.

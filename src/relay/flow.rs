@@ -17,9 +17,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::health::Health;
+use super::letter::publish;
 use super::news::{Errand, News};
+use super::notice::{log_burial, log_notice};
 use super::timing::{MarkTimer, PollTimer, Timing};
-use crate::decide::window::{Ask, Burial, Window};
+use crate::decide::letter::LetterFormat;
+use crate::decide::window::{Ask, Window};
 use crate::event::{EventRef, Lane};
 use crate::kafka::publish::{Flight, Landing, Publish};
 use crate::outbox::error::OutboxError;
@@ -72,6 +75,7 @@ pub(super) struct Flow<P> {
     poll: PollTimer,
     marks: Vec<MarkTimer>,
     health: Health,
+    letters: LetterFormat,
     grace_ms: u64,
     /// When the grace ends, in boot milliseconds, once a stop was asked for.
     stop_by_ms: Option<u64>,
@@ -81,7 +85,13 @@ pub(super) struct Flow<P> {
 }
 
 impl<P: Publish> Flow<P> {
-    pub(super) fn new(window: Window, hands: Hands<P>, timing: Timing, health: Health) -> Self {
+    pub(super) fn new(
+        window: Window,
+        hands: Hands<P>,
+        timing: Timing,
+        health: Health,
+        letters: LetterFormat,
+    ) -> Self {
         let markers = hands.markers.len();
         Self {
             window,
@@ -89,6 +99,7 @@ impl<P: Publish> Flow<P> {
             poll: PollTimer::new(timing),
             marks: vec![MarkTimer::default(); markers],
             health,
+            letters,
             grace_ms: timing.grace_ms,
             stop_by_ms: None,
             lingering: Vec::new(),
@@ -147,10 +158,7 @@ impl<P: Publish> Flow<P> {
                 at: next.at,
                 handed_over: self.handed_over,
             };
-            let refused = self
-                .hands
-                .publisher
-                .publish(flight, next.record, next.alone);
+            let refused = publish(&*self.hands.publisher, flight, &next, self.letters, now_ms);
             if let Err(failure) = refused {
                 let is_full = failure.class == Class::BackPressure;
                 self.window.report(flight.at, Err(failure), now_ms);
@@ -163,8 +171,11 @@ impl<P: Publish> Flow<P> {
 
     fn bury(&mut self) {
         for burial in self.window.take_burials() {
-            log_death(&burial);
+            log_burial(&burial);
             self.errand(Errand::Bury(burial));
+        }
+        for notice in self.window.take_notices() {
+            log_notice(&notice);
         }
     }
 
@@ -268,12 +279,12 @@ impl<P: Publish> Flow<P> {
     fn take_in_keeping(&mut self, news: News, now_ms: u64) {
         match news {
             News::Claimed {
-                lane,
-                epoch,
+                lease,
                 fly_until_ms,
             } => {
-                tracing::info!(%lane, epoch = epoch.0, "lane claimed");
-                self.window.acquire(lane, epoch, fly_until_ms, now_ms);
+                let lane = lease.lane;
+                tracing::info!(%lane, epoch = lease.epoch.0, "lane claimed");
+                self.window.acquire(lease, fly_until_ms, now_ms);
                 if self.stop_by_ms.is_some() {
                     self.window.drain(lane);
                 }
@@ -284,8 +295,10 @@ impl<P: Publish> Flow<P> {
                 marks_committed,
                 session,
             } => {
-                for (lane, epoch) in lanes {
-                    self.window.renew(lane, epoch, fly_until_ms, now_ms);
+                for lease in lanes {
+                    self.window
+                        .renew(lease.lane, lease.epoch, fly_until_ms, now_ms);
+                    self.window.note_rereads(lease.lane, lease.rereads);
                 }
                 self.window.synced(marks_committed, session);
                 self.health.database_answered();
@@ -357,16 +370,4 @@ impl<P: Publish> Flow<P> {
             tracing::debug!("the keeper is gone");
         }
     }
-}
-
-fn log_death(burial: &Burial) {
-    tracing::error!(
-        event.id = %burial.at.id,
-        seq = burial.at.seq,
-        lane = %burial.lane,
-        class = %burial.failure.class,
-        attempts = burial.attempts,
-        "dead: {}",
-        burial.failure.reason
-    );
 }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::news::{Errand, News};
 use crate::decide::share::fair_share;
 use crate::decide::window::Burial;
-use crate::event::{Epoch, Lane};
+use crate::event::{Epoch, Lane, Lease};
 use crate::outbox::error::OutboxError;
 use crate::outbox::leases::Leases;
 use crate::outbox::session::Session;
@@ -28,6 +28,9 @@ use crate::process::clock;
 
 /// The lanes are looked at this often: a free one is taken within it.
 const LOOK_MS: u64 = 200;
+
+/// So many rows that failed for good are written in one statement.
+const BURIALS_MAX: usize = 200;
 
 /// How long leases last, and how long a delivery may take.
 #[derive(Debug, Clone, Copy)]
@@ -182,11 +185,15 @@ impl Keeper {
     }
 
     /// Lanes that are held no more, or under another epoch.
-    fn drop_lost(&mut self, renewed: &[(Lane, Epoch)]) -> Vec<News> {
+    fn drop_lost(&mut self, renewed: &[Lease]) -> Vec<News> {
+        let stands = |lane, epoch| {
+            let mut renewed = renewed.iter();
+            renewed.any(|held| held.lane == lane && held.epoch == epoch)
+        };
         let lost: Vec<Lane> = self
             .held
             .iter()
-            .filter(|&(&lane, &epoch)| !renewed.contains(&(lane, epoch)))
+            .filter(|&(&lane, &epoch)| !stands(lane, epoch))
             .map(|(&lane, _)| lane)
             .collect();
         for lane in &lost {
@@ -200,16 +207,16 @@ impl Keeper {
     }
 
     /// Lanes that are held without knowing it: the answer to their claim was lost.
-    fn adopt(&mut self, renewed: &[(Lane, Epoch)], fly_until_ms: u64) -> Vec<News> {
+    fn adopt(&mut self, renewed: &[Lease], fly_until_ms: u64) -> Vec<News> {
         let mut news = Vec::new();
-        for &(lane, epoch) in renewed {
+        for &lease in renewed {
+            let lane = lease.lane;
             if self.unsettled.contains(&lane) || self.held.contains_key(&lane) {
                 continue;
             }
-            self.held.insert(lane, epoch);
+            self.held.insert(lane, lease.epoch);
             news.push(News::Claimed {
-                lane,
-                epoch,
+                lease,
                 fly_until_ms,
             });
         }
@@ -218,14 +225,15 @@ impl Keeper {
 
     async fn bury(&mut self) -> Result<Vec<News>, OutboxError> {
         let mut news = Vec::new();
-        while let Some(burial) = self.burials.pop() {
-            match self.leases.bury(&mut self.session, &burial).await {
-                Ok(_written) => news.push(News::Buried(burial.at)),
-                Err(error) => {
-                    self.burials.push(burial);
-                    return self.partly(news, error).await;
-                }
+        // No longer than until the next renewal: however many rows fail, the leases stand.
+        while !self.burials.is_empty() && Instant::now() < self.renew_at {
+            let batch = &self.burials[..self.burials.len().min(BURIALS_MAX)];
+            let now_ms = clock::boot_ms();
+            if let Err(error) = self.leases.bury(&mut self.session, batch, now_ms).await {
+                return self.partly(news, error).await;
             }
+            let written = self.burials.drain(..batch.len());
+            news.extend(written.map(|burial| News::Buried(burial.at)));
         }
         Ok(news)
     }

@@ -26,8 +26,10 @@
 mod flow;
 mod health;
 mod keeper;
+mod letter;
 mod marker;
 mod news;
+mod notice;
 mod probe;
 mod reader;
 mod start;
@@ -51,8 +53,10 @@ use self::reader::Reader;
 use self::start::Ready;
 pub(crate) use self::start::kafka_config;
 use self::timing::Timing;
+use crate::decide::dead::{LetterTopic, Policy};
 use crate::decide::envelope::Envelope;
 use crate::decide::route::{Route, RouteError};
+use crate::decide::topic::Allowed;
 use crate::decide::window::{Limits, Window};
 use crate::http::Readiness;
 use crate::kafka::KafkaError;
@@ -64,7 +68,8 @@ use crate::outbox::mark::Marks;
 use crate::outbox::names::Names;
 use crate::outbox::page::Pages;
 use crate::outbox::session::{Access, Purpose, Session};
-use crate::process::settings::Settings;
+use crate::outcome::Defect;
+use crate::process::settings::{self, Settings};
 use crate::process::shutdown::Shutdown;
 
 /// The largest record that librdkafka takes by default (`message.max.bytes`), in bytes.
@@ -85,6 +90,12 @@ pub enum RelayError {
     /// The route cannot name topics.
     #[error("route.topic: {0}")]
     Route(#[from] RouteError),
+    /// The topics that rows may reach are not patterns.
+    #[error("topics.allow: {0}")]
+    Allowed(Defect),
+    /// Dead letters cannot be given a topic.
+    #[error("failure.dead_letter_topic: {0}")]
+    LetterTopic(Defect),
     /// The database cannot be addressed.
     #[error(transparent)]
     Database(#[from] OutboxError),
@@ -131,6 +142,7 @@ struct Plan {
     names: Names,
     access: Access,
     route: Route,
+    policy: Policy,
     member: Member,
 }
 
@@ -145,7 +157,9 @@ impl Plan {
         Ok(Self {
             names: Names::new(&database.schema, &database.table),
             access,
-            route: Route::parse(&settings.route.topic)?,
+            route: Route::parse(&settings.route.topic)?
+                .only_to(Allowed::parse(&settings.topics.allow).map_err(RelayError::Allowed)?),
+            policy: policy(&settings.failure).map_err(RelayError::LetterTopic)?,
             member: Member {
                 name: settings.relay.name.clone(),
                 token: Uuid::new_v4(),
@@ -195,7 +209,7 @@ impl Plan {
             rows: relay.window_rows,
             bytes: relay.window_bytes,
         };
-        let window = Window::new(relay.order, limits, markers.len());
+        let window = Window::new(relay.order, self.policy.clone(), limits, markers.len());
         let timing = Timing {
             poll_ms: relay.poll_interval_ms,
             idle_ms: relay.idle_poll_interval_ms,
@@ -211,7 +225,9 @@ impl Plan {
             marks_committed,
         };
         drop(news_out);
-        let ended = Flow::new(window, hands, timing, health).run(shutdown).await;
+        let letters = self.settings.failure.dead_letter_format;
+        let flow = Flow::new(window, hands, timing, health, letters);
+        let ended = flow.run(shutdown).await;
         warden.abort();
         probe.abort();
         see_off(tasks, &publisher).await;
@@ -271,6 +287,17 @@ impl Plan {
             })
             .unzip()
     }
+}
+
+/// What becomes of rows that fail, by the settings.
+fn policy(failure: &settings::Failure) -> Result<Policy, Defect> {
+    Ok(Policy {
+        on_dead: failure.on_dead,
+        letter_topic: LetterTopic::parse(&failure.dead_letter_topic)?,
+        attempts_max: failure.attempts_max,
+        backoff_min_ms: failure.backoff_min_ms,
+        backoff_max_ms: failure.backoff_max_ms,
+    })
 }
 
 /// Lets the tasks close their sessions and the producer end, but does not wait for long.

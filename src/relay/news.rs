@@ -4,7 +4,7 @@
 
 use crate::decide::reading::Sighting;
 use crate::decide::window::{Burial, Page};
-use crate::event::{Epoch, EventRef, Lane};
+use crate::event::{Epoch, EventRef, Lane, Lease};
 use crate::outbox::error::OutboxError;
 
 /// What a task tells the loop.
@@ -32,17 +32,15 @@ pub(super) enum News {
     },
     /// The keeper claimed a lane.
     Claimed {
-        /// The lane.
-        lane: Lane,
-        /// Its new epoch.
-        epoch: Epoch,
+        /// Its lease.
+        lease: Lease,
         /// Until when its rows may be handed over, in boot milliseconds.
         fly_until_ms: u64,
     },
     /// The keeper renewed its leases by a synchronous commit.
     Renewed {
         /// The lanes still held.
-        lanes: Vec<(Lane, Epoch)>,
+        lanes: Vec<Lease>,
         /// Until when their rows may be handed over, in boot milliseconds.
         fly_until_ms: u64,
         /// How many marks had committed when the commit began.
@@ -56,7 +54,7 @@ pub(super) enum News {
     Lost(Lane),
     /// This lane was given back.
     Released(Lane),
-    /// This row is dead in the outbox, or not ours to bury any more.
+    /// It is written what became of this row, or that is not ours to write any more.
     Buried(EventRef),
     /// The keeper's statement failed.
     KeepFailed(OutboxError),
@@ -67,7 +65,7 @@ pub(super) enum News {
 pub(super) enum Errand {
     /// Give this lane back: nothing of it is unreported or unmarked.
     Release(Lane, Epoch),
-    /// Declare this row dead.
+    /// Write what became of this row, which failed for good.
     Bury(Burial),
     /// Nothing of this lost lane is unreported or unmarked any more: it may be claimed again.
     Settled(Lane),

@@ -4,18 +4,18 @@
 //!
 //! Invariant: one ask at a time, answered in order; a failed one ends the session.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use super::news::News;
 use crate::decide::envelope::Envelope;
 use crate::decide::route::Route;
 use crate::decide::window::{Ask, Candidate, Page, PageRange};
-use crate::event::Event;
 use crate::outbox::error::OutboxError;
 use crate::outbox::page::{EventRange, Fetched, Pages};
 use crate::outbox::session::Session;
 use crate::outcome::{Defect, Failure};
-use crate::record::Record;
 
 /// Reads for the loop.
 #[derive(Debug)]
@@ -70,25 +70,25 @@ impl Reader {
         }
     }
 
-    fn candidate(&mut self, fetched: Fetched) -> Candidate {
+    fn candidate(&mut self, mut fetched: Fetched) -> Candidate {
         let (at, wait_ms) = (fetched.event.at, fetched.event.wait_ms);
+        let judged = fetched.event.judged.take();
         let key = fetched.event.key.clone();
-        let content = match fetched.oversized_bytes {
-            Some(bytes) => Err(Defect::new(format!(
+        let topic = self.route.topic(&fetched.event);
+        let content = match (&topic, fetched.oversized_bytes) {
+            (Err(defect), _) => Err(defect.clone()),
+            (Ok(_), Some(bytes)) => Err(Defect::new(format!(
                 "the payload is too large for any record: {bytes} bytes as stored"
             ))),
-            None => self.record(fetched.event),
+            (Ok(topic), None) => self.envelope.record(fetched.event, Arc::clone(topic)),
         };
         Candidate {
             at,
             key,
+            topic: topic.unwrap_or_else(|_| Arc::from("")),
             wait_ms,
+            judged,
             content: content.map_err(Failure::from),
         }
-    }
-
-    fn record(&mut self, event: Event) -> Result<Record, Defect> {
-        let topic = self.route.topic(&event)?;
-        self.envelope.record(event, topic)
     }
 }

@@ -18,6 +18,7 @@ use super::room::Refusal;
 use super::{KeyBook, Open, Stage, Window};
 use crate::decide::reading::{Cursor, PageEnd};
 use crate::event::{EventRef, Lane, OrderingKey};
+use crate::record::Record;
 
 /// A spilled key that found no room is read again after this long, in milliseconds.
 const REFILL_MS: u64 = 50;
@@ -63,6 +64,7 @@ impl Window {
                 What::Delayed => self.admit_delayed(range, now_ms),
             }
         }
+        self.settled.clear();
     }
 
     fn admit_lane(&mut self, range: PageRange, horizon: i64, now_ms: u64) {
@@ -144,8 +146,11 @@ impl Window {
         if matches!(knowledge, Knowledge::Held) {
             return Ok(());
         }
+        if self.is_set_aside(lane, &row, now_ms) {
+            return Ok(());
+        }
         let weight = row.weight();
-        if self.shut.contains_key(&weight.topic) {
+        if self.circuits.contains_key(&weight.topic) {
             self.pass_over(lane, &weight.topic, row.at.seq, now_ms);
             return Ok(());
         }
@@ -172,13 +177,20 @@ impl Window {
         if matches!(knowledge, Knowledge::LostMark) {
             self.confirm_again(lane, row.at);
         } else {
-            self.queues[queue_id].park(Row {
+            let mut parked = Row {
                 at: row.at,
                 content: row.content,
                 failures: 0,
+                attempts: 0,
+                first_failed_ms: None,
+                sentence: None,
                 alone: false,
                 due_ms: now_ms + row.wait_ms,
-            });
+            };
+            if let Some(judged) = row.judged {
+                self.resume(&mut parked, judged, now_ms);
+            }
+            self.queues[queue_id].park(parked);
             self.list(queue_id, now_ms);
         }
         Ok(())
@@ -190,6 +202,13 @@ impl Window {
             if let Some(book) = self.lanes.get_mut(&lane) {
                 book.known.insert(at.seq);
             }
+            return Knowledge::Held;
+        }
+        if self
+            .settled
+            .get(&at)
+            .is_some_and(|&ticket| ticket >= self.reader.ticket)
+        {
             return Knowledge::Held;
         }
         match self.marks.recall(at) {
@@ -276,15 +295,9 @@ impl Window {
 
 impl Candidate {
     fn weight(&self) -> Weight {
-        match &self.content {
-            Ok(record) => Weight {
-                topic: Arc::clone(&record.topic),
-                size: record.size_bytes(),
-            },
-            Err(_) => Weight {
-                topic: Arc::from(""),
-                size: 0,
-            },
+        Weight {
+            topic: Arc::clone(&self.topic),
+            size: self.content.as_ref().map_or(0, Record::size_bytes),
         }
     }
 }

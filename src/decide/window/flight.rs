@@ -10,15 +10,10 @@
 
 use std::sync::Arc;
 
-use super::{Burial, HandOver, Row, Stage, Window};
-use crate::decide::backoff;
-use crate::event::{EventRef, Lane};
+use super::{HandOver, Row, Stage, Window};
+use crate::event::EventRef;
 use crate::outcome::{Class, Failure, Report};
 
-/// The first retry waits about this long, in milliseconds.
-const RETRY_MIN_MS: u64 = 50;
-/// A retry waits at most this long, in milliseconds: what was mended flows within seconds.
-const RETRY_MAX_MS: u64 = 2_000;
 /// A full producer is tried again after this long, in milliseconds.
 const BACK_PRESSURE_MS: u64 = 5;
 
@@ -35,7 +30,7 @@ impl Window {
             } else {
                 None
             };
-            let flown = taken.and_then(|row| self.launch(row));
+            let flown = taken.and_then(|row| self.launch(queue_id, row, now_ms));
             self.list(queue_id, now_ms);
             if flown.is_some() {
                 break flown?;
@@ -50,6 +45,10 @@ impl Window {
             lane: self.queues[open.queue].lane,
             record: row.content.as_ref().ok()?,
             alone: row.alone,
+            letter: row
+                .sentence
+                .as_ref()
+                .map(|sentence| (&sentence.letter_topic, &sentence.judgement)),
         })
     }
 
@@ -65,12 +64,20 @@ impl Window {
         let Some(open) = self.open.get_mut(&at) else {
             return;
         };
-        let Stage::Flying(row) = std::mem::replace(&mut open.stage, Stage::Confirmed) else {
+        let Stage::Flying(mut row) = std::mem::replace(&mut open.stage, Stage::Confirmed) else {
             debug_assert!(false, "only a flight is reported");
             return;
         };
         let queue_id = open.queue;
+        if row.sentence.is_some() {
+            match report {
+                Ok(receipt) => self.letter_confirmed(queue_id, *row, receipt),
+                Err(failure) => self.letter_failed(queue_id, *row, &failure, now_ms),
+            }
+            return;
+        }
         let queue = &mut self.queues[queue_id];
+        let was_flowing = self.room.is_flowing(&queue.topic);
         self.room.note(&queue.topic, report.is_err());
         match report {
             Ok(receipt) => {
@@ -80,29 +87,21 @@ impl Window {
                 self.prove(&topic);
                 self.list(queue_id, now_ms);
             }
-            Err(failure) => self.take_back(queue_id, *row, failure, now_ms),
+            Err(failure) => {
+                let is_own = match failure.class {
+                    Class::Record => true,
+                    Class::Transient => was_flowing,
+                    Class::Topic | Class::Cluster | Class::ProducerDead | Class::BackPressure => {
+                        false
+                    }
+                };
+                if is_own {
+                    row.attempts += 1;
+                    row.first_failed_ms.get_or_insert(now_ms);
+                }
+                self.take_back(queue_id, *row, &failure, now_ms);
+            }
         }
-    }
-
-    /// Rows to declare dead now; each is offered once.
-    pub fn take_burials(&mut self) -> Vec<Burial> {
-        std::mem::take(&mut self.burials)
-    }
-
-    /// The row is dead in the outbox, or not ours to bury any more.
-    pub fn buried(&mut self, at: EventRef, now_ms: u64) {
-        let Some(open) = self.open.get(&at) else {
-            return;
-        };
-        let queue_id = open.queue;
-        self.queues[queue_id].buried();
-        self.list(queue_id, now_ms);
-        self.close(at, now_ms);
-    }
-
-    /// The burial could not be written: it is offered again.
-    pub fn bury_again(&mut self, burial: Burial) {
-        self.burials.push(burial);
     }
 
     /// Starts a batch of marks: at most `max` rows in `seq` order, none while one is under way.
@@ -175,84 +174,55 @@ impl Window {
         None
     }
 
-    /// Puts a row in flight, or has it buried if it can have no record.
-    fn launch(&mut self, row: Row) -> Option<EventRef> {
+    /// Puts a row in flight, or judges it if it can have no record.
+    fn launch(&mut self, queue_id: usize, row: Row, now_ms: u64) -> Option<EventRef> {
         let at = row.at;
-        let lane = self.lane_of(at)?;
+        let lane = self.queues[queue_id].lane;
         if let Some(book) = self.lanes.get_mut(&lane) {
             book.start_one();
         }
         if let Err(failure) = &row.content {
             let failure = failure.clone();
-            self.bury(at, lane, failure, row.failures);
+            self.condemn(queue_id, row, &failure, now_ms);
             return None;
         }
         self.open.get_mut(&at)?.stage = Stage::Flying(Box::new(row));
         Some(at)
     }
 
-    /// A flight failed: its row waits for its next try, is tried alone, is buried, or is given up
-    /// with its lane.
-    fn take_back(&mut self, queue_id: usize, mut row: Row, failure: Failure, now_ms: u64) {
+    /// A flight failed: its row waits for its next try, is tried alone, is judged, is left to the
+    /// outbox, or is given up with its lane.
+    fn take_back(&mut self, queue_id: usize, mut row: Row, failure: &Failure, now_ms: u64) {
         let (at, lane) = (row.at, self.queues[queue_id].lane);
         if self.lanes.get(&lane).is_none_or(super::LaneBook::is_lost) {
             self.queues[queue_id].land();
             self.close(at, now_ms);
             return;
         }
-        if failure.class == Class::Record && row.alone {
-            self.queues[queue_id].bury();
-            self.bury(at, lane, failure, row.failures + 1);
+        let topic = Arc::clone(&self.queues[queue_id].topic);
+        let is_enough = (1..=row.attempts).contains(&self.policy.attempts_max);
+        if failure.class == Class::Record && row.alone || is_enough {
+            self.queues[queue_id].land();
+            self.condemn(queue_id, row, failure, now_ms);
             return;
         }
-        let is_passing = matches!(failure.class, Class::Record | Class::BackPressure);
-        if !is_passing && self.room.is_over_share(&self.queues[queue_id].topic) {
-            self.evict(queue_id, &row, now_ms);
-            return;
-        }
-        row.due_ms = now_ms
-            + match failure.class {
-                Class::Record => 0,
-                Class::BackPressure => BACK_PRESSURE_MS,
-                Class::Topic | Class::Cluster | Class::Transient | Class::ProducerDead => {
-                    backoff::delay_ms(
-                        row.failures,
-                        at.id.as_u64_pair().1,
-                        RETRY_MIN_MS,
-                        RETRY_MAX_MS,
-                    )
-                }
-            };
         row.alone |= failure.class == Class::Record;
         row.failures += u32::from(failure.class != Class::BackPressure);
-        if let Some(open) = self.open.get_mut(&at) {
-            open.stage = Stage::Parked;
-        }
-        if let Some(book) = self.lanes.get_mut(&lane) {
-            book.settle_one();
-        }
-        self.queues[queue_id].fail(row);
-        self.list(queue_id, now_ms);
-    }
-
-    fn bury(&mut self, at: EventRef, lane: Lane, failure: Failure, attempts: u32) {
-        let Some(epoch) = self.lanes.get(&lane).map(|book| book.epoch) else {
-            return;
+        row.due_ms = match failure.class {
+            Class::Record => now_ms,
+            Class::BackPressure => now_ms + BACK_PRESSURE_MS,
+            Class::Topic => match self.trip(&topic, at, failure, now_ms) {
+                Some(due_ms) => due_ms,
+                None => return self.evict(queue_id, &row, now_ms),
+            },
+            Class::Cluster | Class::Transient | Class::ProducerDead => {
+                if self.room.is_over_share(&topic) {
+                    return self.evict(queue_id, &row, now_ms);
+                }
+                now_ms + self.retry_ms(&row)
+            }
         };
-        if let Some(open) = self.open.get_mut(&at) {
-            open.stage = Stage::Burying;
-        }
-        self.burials.push(Burial {
-            at,
-            lane,
-            epoch,
-            failure,
-            attempts,
-        });
-    }
-
-    fn lane_of(&self, at: EventRef) -> Option<Lane> {
-        let open = self.open.get(&at)?;
-        Some(self.queues[open.queue].lane)
+        self.queues[queue_id].fail();
+        self.park_again(queue_id, row, now_ms);
     }
 }

@@ -14,7 +14,10 @@ use foldhash::HashMap;
 
 use super::Window;
 use crate::decide::reading::Cursor;
-use crate::event::{Epoch, Lane};
+use crate::event::{Epoch, Lane, Lease};
+
+/// A lane is read from its start this often, in milliseconds: it finds what was put back by hand.
+const SWEEP_MS: u64 = 60_000;
 
 /// Where a lane stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +55,18 @@ pub(super) struct LaneBook {
     pub(super) spilled: HashSet<usize>,
     /// Topics whose rows were passed over, and from where they must be read again.
     pub(super) passed: HashMap<Arc<str>, Cursor>,
+    /// Counts what operators decided about rows of it, as far as is known.
+    rereads: i64,
+    /// To be read again from its start, for they decided something new.
+    pub(super) reread: bool,
     /// Queues whose head may fly.
     pub(super) ready: VecDeque<usize>,
 }
 
 impl LaneBook {
-    fn new(epoch: Epoch, fly_until_ms: u64, now_ms: u64) -> Self {
+    fn new(lease: Lease, fly_until_ms: u64, now_ms: u64) -> Self {
         Self {
-            epoch,
+            epoch: lease.epoch,
             phase: Phase::Held,
             fly_until_ms,
             busy: 0,
@@ -71,6 +78,8 @@ impl LaneBook {
             delayed: BTreeSet::new(),
             spilled: HashSet::new(),
             passed: HashMap::default(),
+            rereads: lease.rereads,
+            reread: false,
             ready: VecDeque::new(),
         }
     }
@@ -123,6 +132,12 @@ impl LaneBook {
         self.delayed.remove(&seq);
     }
 
+    /// Will be read from its start.
+    pub(super) fn restart(&mut self) {
+        self.cursor = Cursor::default();
+        self.more = true;
+    }
+
     /// Forgets how far it was read: a new session may see other rows.
     pub(super) fn void(&mut self) {
         self.cursor = Cursor::default();
@@ -136,10 +151,19 @@ impl Window {
     /// A lane was claimed. Its rows may fly until `fly_until_ms`; it is read from the start.
     ///
     /// Lanes named by [`Window::lingering`] must not be claimed.
-    pub fn acquire(&mut self, lane: Lane, epoch: Epoch, fly_until_ms: u64, now_ms: u64) {
-        debug_assert!(!self.lanes.contains_key(&lane), "a lane is claimed once");
-        self.lanes
-            .insert(lane, LaneBook::new(epoch, fly_until_ms, now_ms));
+    pub fn acquire(&mut self, lease: Lease, fly_until_ms: u64, now_ms: u64) {
+        let book = LaneBook::new(lease, fly_until_ms, now_ms);
+        let known = self.lanes.insert(lease.lane, book);
+        debug_assert!(known.is_none(), "a lane is claimed once");
+    }
+
+    /// Where operators decided something new about rows of a lane, it is read again from its start
+    /// as soon as no statement is under way: an older one would show what stood before.
+    pub fn note_rereads(&mut self, lane: Lane, rereads: i64) {
+        if let Some(book) = self.lanes.get_mut(&lane) {
+            book.reread |= book.rereads != rereads;
+            book.rereads = rereads;
+        }
     }
 
     /// The lease of a lane was renewed.
@@ -220,6 +244,23 @@ impl Window {
         self.lanes.values().all(|book| book.busy == 0)
     }
 
+    /// Sends one lane back to its start if its last sweep is long ago.
+    pub(super) fn sweep_one(&mut self, now_ms: u64) {
+        // A lane that passes rows over is not swept: it would walk all of them again.
+        let asides = &self.asides;
+        let due = |lane: Lane, book: &LaneBook| {
+            book.is_held()
+                && now_ms >= book.swept_ms + SWEEP_MS
+                && book.passed.is_empty()
+                && !asides.waits_in(lane)
+        };
+        let mut lanes = self.lanes.iter_mut();
+        if let Some((_, book)) = lanes.find(|(lane, book)| due(**lane, book)) {
+            book.swept_ms = now_ms;
+            book.cursor = Cursor::default();
+        }
+    }
+
     /// Drops what a lane has parked, and the lane itself once nothing of it flies.
     fn give_up_parked(&mut self, lane: Lane, now_ms: u64) {
         let queues: Vec<usize> = self
@@ -236,6 +277,7 @@ impl Window {
         for key_id in self.spilled_keys(lane) {
             self.end_spill(key_id);
         }
+        self.forget_asides(lane);
         let mut parked = Vec::new();
         for &queue in &queues {
             self.queues[queue].listed_ms = None;

@@ -12,26 +12,31 @@
 //! - in strict order at most one row of a key is unconfirmed to one topic, and a row that waits
 //!   for its retry, or for its burial, holds back all that follow it;
 //! - a row is marked only with a receipt, and every held row ends in exactly one outcome:
-//!   marked, buried, or given up with its lane;
+//!   marked, buried, left to wait in the outbox, or given up with its lane;
 //! - rows and bytes held are bounded, and no key and no failing topic can fill the window.
 
 mod admit;
+mod aside;
+mod circuit;
 mod flight;
 mod lanes;
+mod letters;
 mod marks;
 mod queue;
 mod read;
 mod room;
-mod shut;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use slab::Slab;
 
+use self::aside::Asides;
+use self::circuit::Circuit;
+pub use self::circuit::{CircuitView, Notice};
 use self::lanes::LaneBook;
 use self::marks::Marks;
 use self::queue::{Queue, Row};
@@ -39,11 +44,11 @@ use self::read::Reader;
 pub use self::read::{Ask, Candidate, Page, PageRange, Range, Read, What};
 pub use self::room::Limits;
 use self::room::Room;
-use self::shut::Shut;
+use super::dead::Policy;
 use super::order::Order;
 use super::reading::Cursor;
 use crate::event::{Epoch, EventRef, Lane, OrderingKey};
-use crate::outcome::Failure;
+use crate::outcome::{DeadState, Judgement};
 use crate::record::Record;
 
 /// A record to hand to the producer now.
@@ -57,9 +62,11 @@ pub struct HandOver<'a> {
     pub record: &'a Record,
     /// It must not share a batch: the answer has to be about this record alone.
     pub alone: bool,
+    /// What flies is the record's dead letter, to this topic and for this reason.
+    pub letter: Option<(&'a Arc<str>, &'a Judgement)>,
 }
 
-/// A row to be declared dead in the outbox before its aggregate goes on.
+/// A row that failed for good, to be declared so in the outbox before anything follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Burial {
     /// The event's name.
@@ -68,10 +75,12 @@ pub struct Burial {
     pub lane: Lane,
     /// The epoch under which it must be held.
     pub epoch: Epoch,
+    /// The topic it was meant for; empty if there is none.
+    pub topic: Arc<str>,
+    /// What becomes of it.
+    pub state: DeadState,
     /// Why.
-    pub failure: Failure,
-    /// How often it was tried; 0 if no record could be built.
-    pub attempts: u32,
+    pub judgement: Judgement,
 }
 
 /// What is held, as numbers for probes and logs.
@@ -87,6 +96,8 @@ pub struct Census {
     pub spilled_keys: usize,
     /// Names remembered until their marks are durable.
     pub remembered: usize,
+    /// Aggregates of which the rows to one topic wait in the outbox behind one that failed for good.
+    pub aside: usize,
 }
 
 /// What is held of one aggregate.
@@ -130,8 +141,8 @@ enum Stage {
     Flying(Box<Row>),
     /// Confirmed, its mark not committed.
     Confirmed,
-    /// Its death not yet written.
-    Burying,
+    /// What becomes of it is not yet written; the row is kept where it still has a letter to send.
+    Burying(DeadState, Option<Box<Row>>),
 }
 
 /// One held row.
@@ -146,6 +157,7 @@ struct Open {
 #[derive(Debug)]
 pub struct Window {
     order: Order,
+    policy: Policy,
     room: Room,
     lanes: BTreeMap<Lane, LaneBook>,
     /// Lanes with a queue that is ready to fly, in turn.
@@ -156,8 +168,14 @@ pub struct Window {
     open: HashMap<EventRef, Open>,
     /// Queues whose head is not due yet.
     waiting: BTreeSet<(u64, usize)>,
-    /// Topics that fail and hold their share: their other rows are passed over.
-    shut: HashMap<Arc<str>, Shut>,
+    /// Topics that take nothing: their other rows are passed over.
+    circuits: HashMap<Arc<str>, Circuit>,
+    probes: HashSet<EventRef>,
+    /// Aggregates whose rows wait in the outbox behind one that failed for good.
+    asides: Asides,
+    /// Rows set aside for good, until every statement that may not show it has been answered.
+    settled: HashMap<EventRef, u64>,
+    notices: Vec<Notice>,
     /// Keys whose skipped rows may be read again, by when.
     refills: BTreeSet<(u64, usize)>,
     marks: Marks,
@@ -167,9 +185,10 @@ pub struct Window {
 
 impl Window {
     /// An empty window; `markers` is the number of sessions that write marks.
-    pub fn new(order: Order, limits: Limits, markers: usize) -> Self {
+    pub fn new(order: Order, policy: Policy, limits: Limits, markers: usize) -> Self {
         Self {
             order,
+            policy,
             room: Room::new(limits),
             lanes: BTreeMap::new(),
             turns: VecDeque::new(),
@@ -178,7 +197,11 @@ impl Window {
             queues: Slab::new(),
             open: HashMap::default(),
             waiting: BTreeSet::new(),
-            shut: HashMap::default(),
+            circuits: HashMap::default(),
+            probes: HashSet::default(),
+            asides: Asides::default(),
+            settled: HashMap::default(),
+            notices: Vec::new(),
             refills: BTreeSet::new(),
             marks: Marks::new(markers),
             burials: Vec::new(),
@@ -194,6 +217,7 @@ impl Window {
             unmarked: self.lanes.values().map(LaneBook::busy).sum(),
             spilled_keys: self.lanes.values().map(|book| book.spilled.len()).sum(),
             remembered: self.marks.remembered(),
+            aside: self.asides.count(),
         }
     }
 
@@ -229,6 +253,7 @@ impl Window {
         let queue = &self.queues[open.queue];
         let (lane, key_id) = (queue.lane, queue.key);
         self.room.give_back(&queue.topic, open.size);
+        self.forget_probe(at);
         let key = &mut self.keys[key_id];
         key.rows -= 1;
         key.bytes -= open.size;

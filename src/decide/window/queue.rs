@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::decide::order::Order;
 use crate::event::{EventRef, Lane};
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Judgement};
 use crate::record::Record;
 
 /// One row that is held.
@@ -25,10 +25,25 @@ pub(super) struct Row {
     pub(super) content: Result<Record, Failure>,
     /// Failures so far that count towards the back-off.
     pub(super) failures: u32,
-    /// Must fly alone: its last failure may have been a neighbour's fault.
+    /// Refusals that were about this row and nothing else.
+    pub(super) attempts: u32,
+    /// When the first of them came, in boot milliseconds.
+    pub(super) first_failed_ms: Option<u64>,
+    /// It failed for good: what flies is its dead letter.
+    pub(super) sentence: Option<Box<Sentence>>,
+    /// Must fly alone: its last failure may have been a neighbour's fault, or it is a dead letter.
     pub(super) alone: bool,
     /// Not to fly before this boot time, in milliseconds.
     pub(super) due_ms: u64,
+}
+
+/// That a row failed for good, and where its dead letter goes.
+#[derive(Debug)]
+pub(super) struct Sentence {
+    pub(super) judgement: Judgement,
+    pub(super) letter_topic: Arc<str>,
+    /// The outbox says so too.
+    pub(super) is_written: bool,
 }
 
 /// The rows of one aggregate to one topic.
@@ -99,16 +114,14 @@ impl Queue {
         self.holding &= self.flying > 0;
     }
 
-    /// A flying row failed and waits for its next try.
-    pub(super) fn fail(&mut self, row: Row) {
-        self.park(row);
+    /// A flying row failed: in order, nothing flies until all that fly have reported.
+    pub(super) fn fail(&mut self) {
         self.flying -= 1;
         self.holding = self.flying > 0;
     }
 
-    /// A flying row is to be declared dead.
+    /// It is being written what becomes of a row that flies no more.
     pub(super) fn bury(&mut self) {
-        self.land();
         self.burying = true;
     }
 

@@ -13,15 +13,16 @@
 //! - what one statement skips, it skips because it was held when the statement began;
 //! - a new session begins with nothing learned.
 
+use std::sync::Arc;
+
 use super::Window;
+use super::aside::Asides;
 use super::lanes::LaneBook;
 use crate::decide::reading::{Horizon, PageEnd, Sighting};
-use crate::event::{Epoch, EventRef, Lane, OrderingKey};
+use crate::event::{Epoch, EventRef, Judged, Lane, OrderingKey};
 use crate::outcome::Failure;
 use crate::record::Record;
 
-/// A lane is read from its start this often, in milliseconds: it finds what was put back by hand.
-const SWEEP_MS: u64 = 60_000;
 /// Writers are looked at this often while rows above the horizon keep coming, in milliseconds.
 const SIGHT_MS: u64 = 25;
 /// Rows for later are looked for this often, in milliseconds.
@@ -36,8 +37,12 @@ pub struct Candidate {
     pub at: EventRef,
     /// Its aggregate.
     pub key: OrderingKey,
+    /// The topic that it is meant for; empty if none can be named.
+    pub topic: Arc<str>,
     /// How long a retry written in the row still waits, in milliseconds.
     pub wait_ms: u64,
+    /// That it failed for good, and still waits.
+    pub judged: Option<Judged>,
     /// The record, or why there can be none.
     pub content: Result<Record, Failure>,
 }
@@ -183,7 +188,8 @@ impl Window {
         if self.reader.under_way.is_some() || !self.lanes.values().any(LaneBook::is_held) {
             return None;
         }
-        self.open_shut(now_ms);
+        self.close_circuits(now_ms);
+        self.reread_lanes(now_ms);
         let ask = if self.reader.wants_sight(now_ms) {
             Ask::Sight
         } else {
@@ -218,6 +224,8 @@ impl Window {
             ticket: self.reader.ticket,
             ..Reader::default()
         };
+        self.settled.clear();
+        self.asides = Asides::default();
         let lanes: Vec<Lane> = self.lanes.keys().copied().collect();
         for lane in lanes {
             self.rewind(lane, now_ms);
@@ -358,18 +366,6 @@ impl Window {
             skip: Vec::new(),
             bytes_max: self.room.free_bytes(),
         })
-    }
-
-    /// Sends one lane back to its start if its last sweep is long ago.
-    fn sweep_one(&mut self, now_ms: u64) {
-        // A lane that passes rows over is not swept: it would walk all of them again.
-        let due = |book: &LaneBook| {
-            book.is_held() && book.passed.is_empty() && now_ms >= book.swept_ms + SWEEP_MS
-        };
-        if let Some(book) = self.lanes.values_mut().find(|book| due(book)) {
-            book.swept_ms = now_ms;
-            book.cursor = crate::decide::reading::Cursor::default();
-        }
     }
 
     /// Sends a lane's cursor back to the first row that was skipped, for every key at once.

@@ -164,6 +164,12 @@ impl Room {
         })
     }
 
+    /// Whether the last report of a topic was a receipt.
+    pub(super) fn is_flowing(&self, topic: &str) -> bool {
+        let share = self.topics.get(topic);
+        share.is_some_and(|share| share.state == TopicState::Flowing)
+    }
+
     /// Whether nothing is held of a topic.
     pub(super) fn has_none_of(&self, topic: &str) -> bool {
         !self.topics.contains_key(topic)

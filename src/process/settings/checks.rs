@@ -10,6 +10,8 @@ use config::Config;
 
 use super::problems::Problems;
 use super::properties;
+use crate::decide::dead::LetterTopic;
+use crate::decide::topic::Allowed;
 
 /// The bounds of every integer, both included. `config/default.toml` tells why.
 pub(super) const BOUNDS: &[(&str, i64, i64)] = &[
@@ -24,12 +26,17 @@ pub(super) const BOUNDS: &[(&str, i64, i64)] = &[
     ("relay.poll_interval_ms", 1, 1_000),
     ("relay.idle_poll_interval_ms", 1, 60_000),
     ("relay.shutdown_grace_ms", 1_000, 600_000),
+    ("failure.attempts_max", 0, 1_000_000),
+    ("failure.backoff_min_ms", 10, 60_000),
+    ("failure.backoff_max_ms", 10, 600_000),
 ];
 
 /// The words of every choice.
 pub(super) const WORDS: &[(&str, &[&str])] = &[
     ("relay.order", &["strict", "pipelined", "none"]),
     ("relay.after_publish", &["mark", "delete"]),
+    ("failure.on_dead", &["dead_letter", "block", "table"]),
+    ("failure.dead_letter_format", &["record", "document"]),
     ("log.format", &["auto", "human", "json"]),
     ("log.level", &["error", "warn", "info", "debug", "trace"]),
 ];
@@ -42,7 +49,19 @@ pub(super) fn all(config: &Config, problems: &mut Problems) {
     brokers(config, problems);
     properties::check(&properties::of(config), problems);
     lease_outlives_records(config, problems);
-    idle_is_not_busier(config, problems);
+    not_below(
+        "relay.idle_poll_interval_ms",
+        "relay.poll_interval_ms",
+        config,
+        problems,
+    );
+    not_below(
+        "failure.backoff_max_ms",
+        "failure.backoff_min_ms",
+        config,
+        problems,
+    );
+    topics(config, problems);
 }
 
 fn bounds(config: &Config, problems: &mut Problems) {
@@ -178,14 +197,33 @@ fn lease_outlives_records(config: &Config, problems: &mut Problems) {
     }
 }
 
-fn idle_is_not_busier(config: &Config, problems: &mut Problems) {
-    let busy = integer(config, "relay.poll_interval_ms", problems);
-    let idle = integer(config, "relay.idle_poll_interval_ms", problems);
-    if let (Some(busy), Some(idle)) = (busy, idle)
-        && idle < busy
+/// The longest of two times must not be the shorter one.
+fn not_below(longest: &str, least: &str, config: &Config, problems: &mut Problems) {
+    let low = integer(config, least, problems);
+    let high = integer(config, longest, problems);
+    if let (Some(low), Some(high)) = (low, high)
+        && high < low
     {
-        let text = format!("expected at least relay.poll_interval_ms {busy}, found {idle}");
-        problems.add("relay.idle_poll_interval_ms", text);
+        problems.add(
+            longest,
+            format!("expected at least {least} {low}, found {high}"),
+        );
+    }
+}
+
+/// Names of topics: what may be reached, and where dead letters go.
+fn topics(config: &Config, problems: &mut Problems) {
+    let allow: Vec<String> = config.get("topics.allow").unwrap_or_default();
+    if let Err(error) = Allowed::parse(&allow)
+        && !problems.name("topics.allow")
+    {
+        problems.add("topics.allow", error.to_string());
+    }
+    let path = "failure.dead_letter_topic";
+    if let Err(error) = LetterTopic::parse(&text(config, path))
+        && !problems.name(path)
+    {
+        problems.add(path, format!("expected a topic or {{topic}}.dlq: {error}"));
     }
 }
 

@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use super::world::{FOREVER_MS, ModelRow, RowState, candidate, failure};
+use super::rows::{ModelRow, RowState, candidate, failure, lease, policy_of};
+use super::world::FOREVER_MS;
+use crate::decide::dead::OnDead;
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
 use crate::outcome::{Class, Receipt};
@@ -13,9 +15,9 @@ fn window_with_a_marked_row() -> (Window, EventRef) {
         rows: 10,
         bytes: 10_000,
     };
-    let mut window = Window::new(Order::Strict, limits, 1);
+    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
     window.synced(0, 1);
-    window.acquire(Lane(0), Epoch(1), FOREVER_MS, 0);
+    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
     let row = ModelRow {
         at: EventRef {
             seq: 1,
@@ -110,9 +112,9 @@ fn assert_an_older_page_is_seen_through(meanwhile: impl FnOnce(&mut Window)) {
         rows: 10,
         bytes: 10_000,
     };
-    let mut window = Window::new(Order::Strict, limits, 1);
+    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
     window.synced(0, 1);
-    window.acquire(Lane(0), Epoch(1), FOREVER_MS, 0);
+    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
     let row = waiting_row(EventRef {
         seq: 1,
         id: Uuid::from_u128(1),
@@ -159,8 +161,8 @@ fn a_hot_key_cannot_fill_the_window() {
         rows: 800,
         bytes: 10_000_000,
     };
-    let mut window = Window::new(Order::Strict, limits, 1);
-    window.acquire(Lane(0), Epoch(1), FOREVER_MS, 0);
+    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
+    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
     for seq in 1..=400_i64 {
         let id = Uuid::from_u128(u128::from(seq.unsigned_abs()));
         show(&mut window, &waiting_row(EventRef { seq, id }));
@@ -175,8 +177,8 @@ fn nothing_flies_once_the_lease_is_too_short_for_a_delivery() {
         rows: 10,
         bytes: 10_000,
     };
-    let mut window = Window::new(Order::Strict, limits, 1);
-    window.acquire(Lane(0), Epoch(1), 100, 0);
+    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
+    window.acquire(lease(Lane(0), 1, 0), 100, 0);
     let id = Uuid::from_u128(1);
     show(&mut window, &waiting_row(EventRef { seq: 1, id }));
     assert!(window.next(100).is_none());
@@ -189,6 +191,7 @@ fn row_to(topic: &str, seq: i64) -> Candidate {
     let id = Uuid::from_u128(u128::from(seq.unsigned_abs()));
     let mut candidate = candidate(&waiting_row(EventRef { seq, id }));
     candidate.key.aggregate_id = seq.to_string();
+    candidate.topic = Arc::from(topic);
     if let Ok(record) = &mut candidate.content {
         record.topic = Arc::from(topic);
     }
@@ -209,8 +212,8 @@ fn a_topic_that_is_away_cannot_keep_another_from_flowing() {
             )
         })
         .collect();
-    let mut window = Window::new(Order::Strict, limits, 1);
-    window.acquire(Lane(0), Epoch(1), FOREVER_MS, 0);
+    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
+    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
     let mut delivered = Vec::new();
     let mut is_away = true;
     for now_ms in (0..400_000).step_by(7) {

@@ -3,6 +3,7 @@
 //! lost and the database takes marks back.
 
 mod cases;
+mod rows;
 mod steps;
 mod world;
 
@@ -10,7 +11,8 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use self::world::{RowState, World};
+use self::rows::RowState;
+use self::world::World;
 use super::*;
 
 fn run(seed: u64, order: Order, limits: Limits, faults: bool) -> World {
@@ -22,7 +24,9 @@ fn run(seed: u64, order: Order, limits: Limits, faults: bool) -> World {
             RowState::Published { .. } => assert!(kafka.contains(&row.at)),
             RowState::RolledBack => assert!(!kafka.contains(&row.at)),
             RowState::Dead => assert!(row.poison),
-            RowState::Uncommitted | RowState::Waiting => panic!("left behind"),
+            RowState::Uncommitted | RowState::Waiting | RowState::Judged { .. } => {
+                panic!("left behind")
+            }
         }
     }
     world

@@ -1,8 +1,9 @@
 //! What happens in the model between reading and marking: flights, reports, marks and faults.
 
-use super::world::{LANES, Marking, RowState, World, failure, topic_of};
+use super::rows::{RowState, failure, lane_of, topic_of};
+use super::world::{LANES, Marking, World};
 use crate::decide::window::*;
-use crate::outcome::{Class, Receipt};
+use crate::outcome::{Class, DeadState, Receipt};
 
 impl World {
     pub(super) fn hand_over(&mut self) {
@@ -10,6 +11,14 @@ impl World {
             assert!(self.held.contains(&flight.lane), "only held lanes fly");
             let (at, alone) = (flight.at, flight.alone);
             assert!(!self.confirmed.contains(&at), "what is confirmed stays so");
+            assert!(!self.letters.contains(&at), "a dead letter is sent once");
+            if flight.letter.is_some() {
+                assert!(alone, "the answer is about the dead letter alone");
+                self.letters_flying.push(at);
+                self.assert_first(at);
+                continue;
+            }
+            self.assert_first(at);
             if alone {
                 self.flew_alone.insert(at);
             }
@@ -22,7 +31,58 @@ impl World {
         }
     }
 
+    /// In strict order every earlier row of its key is out of the way.
+    fn assert_first(&self, at: EventRef) {
+        let key = self.row(at).key;
+        let waits = |state| matches!(state, RowState::Waiting | RowState::Judged { .. });
+        let before = self.rows.iter().find(|row| {
+            row.key == key
+                && row.at.seq < at.seq
+                && waits(row.state)
+                && !self.log.contains(&row.at)
+                && !self.letters.contains(&row.at)
+        });
+        if let Some(before) = before.filter(|_| self.order == Order::Strict) {
+            panic!("{} overtakes {}", at.seq, before.at.seq);
+        }
+    }
+
+    /// Dead letters arrive, or are refused while their topic is away.
+    fn report_letters(&mut self) {
+        for at in std::mem::take(&mut self.letters_flying) {
+            let report = if self.away && !self.dice.one_in(8) {
+                Err(failure(self.answer))
+            } else {
+                self.letters_sent.insert(at);
+                if self.held.contains(&lane_of(self.row(at).key)) {
+                    self.letters.insert(at);
+                }
+                Ok(Receipt::from_delivery_report(0, 0))
+            };
+            self.window.report(at, report, self.now_ms);
+        }
+    }
+
+    /// An operator lets a blocked row be tried again, mended, or gives it up.
+    pub(super) fn decide(&mut self) {
+        let blocked = RowState::Judged { is_blocked: true };
+        let retried = self.dice.one_in(2);
+        if let Some(row) = self.rows.iter_mut().find(|row| row.state == blocked) {
+            row.state = if retried {
+                RowState::Waiting
+            } else {
+                RowState::Dead
+            };
+            row.poison &= !retried;
+            let lane = lane_of(row.key);
+            let rereads = self.rereads.entry(lane).or_insert(0);
+            *rereads += 1;
+            self.window.note_rereads(lane, *rereads);
+        }
+    }
+
     pub(super) fn report(&mut self) {
+        self.report_letters();
         while !self.flying.is_empty() && !self.dice.one_in(4) {
             let choices = u64::try_from(self.flying.len()).expect("flights are few");
             let pick = usize::try_from(self.dice.roll(choices)).expect("flights are few");
@@ -35,6 +95,7 @@ impl World {
                 self.log.push(at);
             }
             let report = match (poison, fails) {
+                _ if away => Err(failure(self.answer)),
                 (true, _) => Err(failure(Class::Record)),
                 (_, true) => Err(failure(Class::Transient)),
                 _ => Ok(Receipt::from_delivery_report(0, 0)),
@@ -94,7 +155,21 @@ impl World {
                 self.window.bury_again(burial);
                 continue;
             }
-            self.row_mut(burial.at).state = RowState::Dead;
+            let state = match burial.state {
+                DeadState::Blocked => RowState::Judged { is_blocked: true },
+                DeadState::DeadLetterPending => RowState::Judged { is_blocked: false },
+                DeadState::DeadLettered => {
+                    let sent = self.letters_sent.contains(&burial.at);
+                    assert!(sent, "Kafka has its letter");
+                    RowState::Dead
+                }
+                DeadState::Dead => RowState::Dead,
+            };
+            let stands =
+                self.held.contains(&burial.lane) && self.epochs[&burial.lane] == burial.epoch.0;
+            if stands && self.row(burial.at).state != RowState::Dead {
+                self.row_mut(burial.at).state = state;
+            }
             self.window.buried(burial.at, self.now_ms);
         }
     }
@@ -105,6 +180,10 @@ impl World {
             0 => {
                 let lane = Lane(i16::try_from(self.dice.roll(2)).expect("lanes are few"));
                 if self.held.remove(&lane) {
+                    // What was not written is sent again by the next owner.
+                    let rows = &self.rows;
+                    self.letters
+                        .retain(|at| rows[index_of(*at)].state == RowState::Dead);
                     self.window.lose(lane, self.now_ms);
                 }
             }
@@ -147,4 +226,8 @@ impl World {
         }
         self.window.void_reading(self.now_ms);
     }
+}
+
+fn index_of(at: EventRef) -> usize {
+    usize::try_from(at.seq).expect("seq is positive") - 1
 }

@@ -1,10 +1,10 @@
 //! A model of an outbox, its writers, Kafka and the leases, and one window among them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::rows::{ModelRow, RowState, candidate, lane_of, lease, ordering_key, policy};
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
 use crate::outcome::Class;
@@ -28,23 +28,6 @@ impl Dice {
     pub(super) fn one_in(&mut self, n: u64) -> bool {
         self.roll(n) == 0
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum RowState {
-    Uncommitted,
-    RolledBack,
-    Waiting,
-    Published { durable: bool },
-    Dead,
-}
-
-pub(super) struct ModelRow {
-    pub(super) at: EventRef,
-    pub(super) key: u64,
-    pub(super) state: RowState,
-    pub(super) poison: bool,
-    pub(super) size: usize,
 }
 
 /// What is on its way between the relay and the database.
@@ -82,32 +65,17 @@ pub(super) struct World {
     pub(super) order: Order,
     pub(super) limits: Limits,
     pub(super) faults: bool,
-    /// One topic takes nothing.
+    /// One topic takes nothing, and neither does that of dead letters.
     pub(super) away: bool,
-}
-
-pub(super) fn lane_of(key: u64) -> Lane {
-    Lane(i16::try_from(key).expect("keys are few") % LANES)
-}
-
-/// The last key's rows go to a topic of their own, which may be away.
-pub(super) fn topic_of(key: u64) -> &'static str {
-    if key == KEYS - 1 { "away" } else { "orders" }
-}
-
-pub(super) fn ordering_key(key: u64) -> OrderingKey {
-    OrderingKey {
-        aggregate_type: "order".to_owned(),
-        aggregate_id: key.to_string(),
-    }
-}
-
-pub(super) fn failure(class: Class) -> Failure {
-    Failure {
-        class,
-        code: 1,
-        reason: "injected".to_owned(),
-    }
+    /// What a topic that is away answers.
+    pub(super) answer: Class,
+    /// Counts operators' decisions, by lane.
+    pub(super) rereads: BTreeMap<Lane, i64>,
+    /// Dead letters in flight, those that Kafka has, and those of them that no next owner of their
+    /// lane may send again.
+    pub(super) letters_flying: Vec<EventRef>,
+    pub(super) letters_sent: HashSet<EventRef>,
+    pub(super) letters: HashSet<EventRef>,
 }
 
 impl World {
@@ -123,7 +91,7 @@ impl World {
             broken: HashSet::new(),
             log: Vec::new(),
             confirmed: HashSet::new(),
-            window: Window::new(order, limits, 1),
+            window: Window::new(order, policy(seed), limits, 1),
             epochs: BTreeMap::new(),
             held: HashSet::new(),
             keep_session: 1,
@@ -133,6 +101,15 @@ impl World {
             limits,
             faults,
             away: seed.is_multiple_of(2),
+            answer: if seed.is_multiple_of(4) {
+                Class::Transient
+            } else {
+                Class::Topic
+            },
+            rereads: BTreeMap::new(),
+            letters_flying: Vec::new(),
+            letters_sent: HashSet::new(),
+            letters: HashSet::new(),
         };
         (0..LANES).for_each(|lane| world.acquire(Lane(lane)));
         world
@@ -144,20 +121,22 @@ impl World {
         }
         let epoch = self.epochs.entry(lane).or_insert(0);
         *epoch += 1;
-        self.window
-            .acquire(lane, Epoch(*epoch), FOREVER_MS, self.now_ms);
+        let rereads = self.rereads.get(&lane).copied().unwrap_or(0);
+        let lease = lease(lane, *epoch, rereads);
+        self.window.acquire(lease, FOREVER_MS, self.now_ms);
     }
 
     pub(super) fn step(&mut self, writing: bool) {
         self.now_ms += self.dice.roll(12);
-        match self.dice.roll(if writing { 10 } else { 7 }) {
+        match self.dice.roll(if writing { 11 } else { 8 }) {
             0 | 1 => self.read(),
             2 | 3 => self.hand_over(),
             4 => self.report(),
             5 => self.mark(),
             6 if self.faults => self.disturb(),
-            7 | 8 => self.write(),
-            9 => self.end_writer(),
+            7 => self.decide(),
+            8 | 9 => self.write(),
+            10 => self.end_writer(),
             _ => {}
         }
         self.bury();
@@ -258,7 +237,7 @@ impl World {
             let mut rows = Vec::new();
             let mut end = PageEnd::Complete;
             for row in self.rows.iter().filter(|row| {
-                row.state == RowState::Waiting
+                matches!(row.state, RowState::Waiting | RowState::Judged { .. })
                     && lane_of(row.key) == range.lane
                     && row.at.seq > range.above
                     && !read.skip.contains(&row.at.seq)
@@ -306,7 +285,7 @@ impl World {
         );
         if self.order == Order::Strict {
             let mut unconfirmed = HashSet::new();
-            for &at in &self.flying {
+            for &at in self.flying.iter().chain(&self.letters_flying) {
                 assert!(unconfirmed.insert(self.row(at).key), "one flies per key");
             }
         }
@@ -328,7 +307,7 @@ impl World {
     pub(super) fn is_done(&self) -> bool {
         self.writers.is_empty()
             && self.rows.iter().all(|row| match row.state {
-                RowState::Uncommitted | RowState::Waiting => false,
+                RowState::Uncommitted | RowState::Waiting | RowState::Judged { .. } => false,
                 RowState::RolledBack | RowState::Dead | RowState::Published { .. } => true,
             })
     }
@@ -349,20 +328,5 @@ impl World {
             self.step(false);
         }
         panic!("{:?} left behind", self.window.census());
-    }
-}
-
-pub(super) fn candidate(row: &ModelRow) -> Candidate {
-    Candidate {
-        at: row.at,
-        key: ordering_key(row.key),
-        wait_ms: 0,
-        content: Ok(Record {
-            topic: Arc::from(topic_of(row.key)),
-            key: None,
-            value: Some(vec![0; row.size]),
-            headers: Vec::new(),
-            timestamp_ms: 0,
-        }),
     }
 }

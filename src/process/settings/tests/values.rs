@@ -50,6 +50,25 @@ const EFFECTS: &[Effect] = &[
         s.relay.after_publish == AfterPublish::Delete
     }),
     ("route.topic", "all", |s| s.route.topic == "all"),
+    ("topics.allow", "shop.*,audit", |s| {
+        s.topics.allow == ["shop.*", "audit"]
+    }),
+    ("failure.on_dead", "block", |s| {
+        s.failure.on_dead == OnDead::Block
+    }),
+    ("failure.dead_letter_topic", "dead", |s| {
+        s.failure.dead_letter_topic == "dead"
+    }),
+    ("failure.dead_letter_format", "document", |s| {
+        s.failure.dead_letter_format == LetterFormat::Document
+    }),
+    ("failure.attempts_max", "7", |s| s.failure.attempts_max == 7),
+    ("failure.backoff_min_ms", "70", |s| {
+        s.failure.backoff_min_ms == 70
+    }),
+    ("failure.backoff_max_ms", "7000", |s| {
+        s.failure.backoff_max_ms == 7000
+    }),
     ("events.source", "/shop", |s| s.events.source == "/shop"),
     ("http.listen", "[::1]:8080", |s| {
         s.http.listen == "[::1]:8080".parse().unwrap()
@@ -88,7 +107,10 @@ fn every_word_of_a_choice_has_a_type() {
 
 /// A bound that no relation with another default stands in the way of.
 fn is_free(path: &str) -> bool {
-    !path.starts_with("lanes.") && path != "kafka.message_timeout_ms" && !path.contains("poll")
+    !path.starts_with("lanes.")
+        && path != "kafka.message_timeout_ms"
+        && !path.contains("poll")
+        && !path.contains("backoff")
 }
 
 #[test]

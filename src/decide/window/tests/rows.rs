@@ -1,0 +1,115 @@
+//! The rows of the model, and what a page shows of them.
+
+use std::sync::Arc;
+
+use super::world::{KEYS, LANES};
+use crate::decide::dead::{LetterTopic, OnDead};
+use crate::decide::window::*;
+use crate::event::{Judged, Lease};
+use crate::outcome::{Class, Failure};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum RowState {
+    Uncommitted,
+    RolledBack,
+    Waiting,
+    Published {
+        durable: bool,
+    },
+    /// It failed for good and still waits: for an operator, or for its dead letter.
+    Judged {
+        is_blocked: bool,
+    },
+    Dead,
+}
+
+pub(super) struct ModelRow {
+    pub(super) at: EventRef,
+    pub(super) key: u64,
+    pub(super) state: RowState,
+    pub(super) poison: bool,
+    pub(super) size: usize,
+}
+
+pub(super) fn lane_of(key: u64) -> Lane {
+    Lane(i16::try_from(key).expect("keys are few") % LANES)
+}
+
+/// The last key's rows go to a topic of their own, which may be away.
+pub(super) fn topic_of(key: u64) -> &'static str {
+    if key == KEYS - 1 { "away" } else { "orders" }
+}
+
+pub(super) fn ordering_key(key: u64) -> OrderingKey {
+    OrderingKey {
+        aggregate_type: "order".to_owned(),
+        aggregate_id: key.to_string(),
+    }
+}
+
+pub(super) fn failure(class: Class) -> Failure {
+    Failure {
+        class,
+        code: 1,
+        reason: "injected".to_owned(),
+    }
+}
+
+/// A policy, each of them for a third of the seeds.
+pub(super) fn policy(seed: u64) -> Policy {
+    let on_dead = match seed / 8 % 3 {
+        0 => OnDead::Table,
+        1 => OnDead::Block,
+        _ => OnDead::DeadLetter,
+    };
+    policy_of(on_dead)
+}
+
+pub(super) fn lease(lane: Lane, epoch: i64, rereads: i64) -> Lease {
+    Lease {
+        lane,
+        epoch: Epoch(epoch),
+        rereads,
+    }
+}
+
+pub(super) fn policy_of(on_dead: OnDead) -> Policy {
+    Policy {
+        on_dead,
+        letter_topic: LetterTopic::parse("{topic}.dlq").expect("it is a template"),
+        attempts_max: 0,
+        backoff_min_ms: 50,
+        backoff_max_ms: 2_000,
+    }
+}
+
+pub(super) fn candidate(row: &ModelRow) -> Candidate {
+    let judged = match row.state {
+        RowState::Judged { is_blocked } => Some(Judged {
+            is_blocked,
+            class: "record".to_owned(),
+            error: "injected".to_owned(),
+            attempts: 2,
+            failed_ago_ms: 10,
+        }),
+        RowState::Uncommitted
+        | RowState::RolledBack
+        | RowState::Waiting
+        | RowState::Published { .. }
+        | RowState::Dead => None,
+    };
+    Candidate {
+        at: row.at,
+        key: ordering_key(row.key),
+        topic: Arc::from(topic_of(row.key)),
+        wait_ms: 0,
+        judged,
+        content: Ok(Record {
+            topic: Arc::from(topic_of(row.key)),
+            key: None,
+            value: Some(vec![0; row.size]),
+            headers: Vec::new(),
+            timestamp_ms: 0,
+        }),
+    }
+}
