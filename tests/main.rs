@@ -11,6 +11,7 @@ mod dead;
 mod delivery;
 mod dev;
 mod failures;
+mod faults;
 mod lanes;
 mod migration;
 mod partitions;

@@ -9,5 +9,6 @@ pub mod reading;
 pub mod route;
 pub mod share;
 pub mod sqlstate;
+pub mod standing;
 pub mod verdict;
 pub mod window;
