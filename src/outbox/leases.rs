@@ -77,7 +77,8 @@ const LEAVE: &str = "
 DELETE FROM {relays} WHERE token = $1 OR expires_at < now() - interval '1 hour'
 ";
 
-/// `bury`: locks the lease (shared, by primary key) and then the row (by primary key).
+/// `bury`: locks the lease (shared, by primary key) and then the row (by primary key). A dead row
+/// stays as it is: the answer of the first burial may have been lost.
 const BURY: &str = "
 /* bury */
 WITH lease AS (
@@ -89,7 +90,8 @@ UPDATE {outbox}
 SET dead_state = 'dead', dead_at = now(), dead_class = $6, last_error = $7,
     attempts = attempts + $8, next_attempt_at = NULL,
     first_failed_at = coalesce(first_failed_at, now())
-WHERE seq = $1 AND id = $2 AND published_at IS NULL AND EXISTS (SELECT FROM lease)
+WHERE seq = $1 AND id = $2 AND published_at IS NULL AND dead_at IS NULL
+    AND EXISTS (SELECT FROM lease)
 ";
 
 /// Who this relay is among the others.
