@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::news::{Errand, News};
+use crate::decide::backoff;
 use crate::decide::share::{Peer, fair_share, yields};
 use crate::decide::window::Burial;
 use crate::event::{Epoch, Lane};
@@ -30,6 +31,10 @@ use crate::process::clock;
 
 /// The lanes are looked at this often: a free one is taken within it.
 const LOOK_MS: u64 = 200;
+/// The first retry of the database waits about this long, in milliseconds.
+const RETRY_MIN_MS: u64 = 100;
+/// A retry of the database waits at most this long, in milliseconds.
+const RETRY_MAX_MS: u64 = 2_000;
 /// A relay that does not deliver gives its lanes up when others have said for so many renewals that
 /// they do: in an outage that is everybody's, all have said otherwise by then.
 const YIELD_RENEWALS: u32 = 2;
@@ -73,6 +78,9 @@ pub(super) struct Keeper {
     burials: Vec<Burial>,
     retiring: bool,
     renew_at: Instant,
+    /// How many tries have failed since the last that did not.
+    failures: u32,
+    not_before: Instant,
 }
 
 /// The loop is gone.
@@ -93,6 +101,8 @@ impl Keeper {
             burials: Vec::new(),
             retiring: false,
             renew_at: Instant::now(),
+            failures: 0,
+            not_before: Instant::now(),
         }
     }
 
@@ -108,13 +118,21 @@ impl Keeper {
                 },
                 _ = looks.tick() => {}
             }
+            if Instant::now() < self.not_before {
+                continue;
+            }
             match self.tend().await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => {
+                    let failures = std::mem::take(&mut self.failures);
+                    if failures > 0 && self.tell(News::Kept).await.is_err() {
+                        break;
+                    }
+                }
                 Ok(Err(error)) => {
                     if self.tell(News::KeepFailed(error)).await.is_err() {
                         break;
                     }
-                    looks.reset();
+                    self.pause();
                 }
                 Err(Alone) => break,
             }
@@ -123,6 +141,15 @@ impl Keeper {
             tracing::debug!(%error, "the heartbeat is left to expire");
         }
         self.session.close().await;
+    }
+
+    /// The next try waits, ever longer, but never for so long that leases would run out of it.
+    fn pause(&mut self) {
+        self.failures += 1;
+        let most_ms = self.terms.renew_ms.clamp(RETRY_MIN_MS, RETRY_MAX_MS);
+        let (_, seed) = self.leases.token().as_u64_pair();
+        let pause_ms = backoff::delay_ms(self.failures, seed, RETRY_MIN_MS, most_ms);
+        self.not_before = Instant::now() + Duration::from_millis(pause_ms);
     }
 
     fn note(&mut self, errand: Errand) {

@@ -58,6 +58,8 @@ pub(super) enum News {
     Released(Lane),
     /// This row is dead in the outbox, or not ours to bury any more.
     Buried(EventRef),
+    /// The keeper has done all that was due, after a failure.
+    Kept,
     /// The keeper's statement failed.
     KeepFailed(OutboxError),
 }
