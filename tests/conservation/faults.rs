@@ -4,7 +4,9 @@
 //! questions go past it.
 
 mod cut_off;
+mod failover;
 mod refusals;
+mod topics;
 mod wires;
 
 use super::site::Site;

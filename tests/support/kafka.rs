@@ -1,4 +1,4 @@
-//! A real Apache Kafka broker in `KRaft` mode, and topics of its own for each test.
+//! A real Apache Kafka broker in `KRaft` mode.
 //!
 //! Owns starting, stopping and naming. Knows nothing of the relay.
 //!
@@ -8,15 +8,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::metadata::MetadataTopic;
 use rustix::process::Signal;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -28,10 +24,8 @@ use super::{Proxy, eventually, variable};
 const BROKER_WITHIN: Duration = Duration::from_secs(90);
 /// How long the jars may take to arrive over a slow line.
 const JARS_WITHIN: Duration = Duration::from_mins(15);
-/// How long a topic may take to be created, its partitions to be led.
-const CREATED_WITHIN: Duration = Duration::from_secs(20);
 /// How long one question to a broker may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Settings of one broker that is its own controller; a test's own win over them. A broker that
 /// comes back after a crash is let in only when the session of its former self has run out: 9 s by
@@ -183,53 +177,6 @@ impl Kafka {
             .as_mut()
             .expect("only a private broker is handed out to be stopped")
     }
-
-    /// A topic name that no other test has.
-    pub(crate) fn unique(name: &str) -> String {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        format!("{name}-{}-{number}", std::process::id())
-    }
-
-    /// Creates a topic with a unique name and returns that.
-    pub(crate) async fn topic(&self, name: &str, partitions: i32) -> String {
-        let name = Self::unique(name);
-        self.create_topic(&name, partitions, &[]).await;
-        name
-    }
-
-    /// Creates a topic and waits until each of its partitions has a leader.
-    pub(crate) async fn create_topic(
-        &self,
-        name: &str,
-        partitions: i32,
-        settings: &[(&str, &str)],
-    ) {
-        let topic = settings.iter().fold(
-            NewTopic::new(name, partitions, TopicReplication::Fixed(1)),
-            |topic, (key, value)| topic.set(key, value),
-        );
-        let admin: AdminClient<DefaultClientContext> =
-            self.client().create().expect("the configuration is legal");
-        let options = AdminOptions::new()
-            .request_timeout(Some(CREATED_WITHIN))
-            .operation_timeout(Some(CREATED_WITHIN));
-        let answers = admin
-            .create_topics([&topic], &options)
-            .await
-            .expect("the broker answers");
-        for answer in answers {
-            answer.unwrap_or_else(|(topic, code)| panic!("creating {topic}: {code}"));
-        }
-        eventually(&format!("leaders of {name}"), CREATED_WITHIN, async || {
-            let led = leaders(self.client(), name.to_owned()).await;
-            let led = led.map_err(|error| error.to_string())?;
-            (i32::try_from(led) == Ok(partitions))
-                .then_some(())
-                .ok_or(format!("{led} of {partitions}"))
-        })
-        .await;
-    }
 }
 
 impl OwnBroker {
@@ -362,19 +309,6 @@ async fn answers(brokers: String) -> Result<usize, KafkaError> {
         let client: BaseConsumer = config.create()?;
         let metadata = client.fetch_metadata(None, ANSWER_WITHIN)?;
         Ok(metadata.brokers().len())
-    });
-    metadata.await.expect("asking for metadata does not panic")
-}
-
-/// How many partitions of a topic have a leader.
-async fn leaders(config: ClientConfig, topic: String) -> Result<usize, KafkaError> {
-    let metadata = spawn_blocking(move || {
-        let client: BaseConsumer = config.create()?;
-        let metadata = client.fetch_metadata(Some(&topic), ANSWER_WITHIN)?;
-        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-        Ok(partitions
-            .filter(|partition| partition.leader() >= 0)
-            .count())
     });
     metadata.await.expect("asking for metadata does not panic")
 }

@@ -18,6 +18,7 @@ mod receiver;
 mod relay;
 pub(crate) mod tally;
 mod tls;
+mod topics;
 
 pub(crate) use eventually::{eventually, throughout};
 pub(crate) use kafka::{Kafka, Listener};
