@@ -73,7 +73,7 @@ pub(crate) struct Listener<'a> {
 }
 
 /// A broker that this process has started.
-struct OwnBroker {
+pub(super) struct OwnBroker {
     jars: PathBuf,
     folder: PathBuf,
     process: Option<Process>,
@@ -126,7 +126,7 @@ impl Kafka {
         let port = process::free_port();
         let brokers = format!("127.0.0.1:{port}");
         let mut own = OwnBroker::create(port, settings, listener).await;
-        own.format(format).await;
+        own.format(&cluster_id(), format).await;
         own.start(&brokers).await;
         Self {
             brokers,
@@ -181,7 +181,11 @@ impl Kafka {
 
 impl OwnBroker {
     /// Makes the folder of a new broker.
-    async fn create(port: u16, settings: &[(&str, &str)], listener: Option<Listener<'_>>) -> Self {
+    pub(super) async fn create(
+        port: u16,
+        settings: &[(&str, &str)],
+        listener: Option<Listener<'_>>,
+    ) -> Self {
         let folder = process::folder("kafka");
         let controller = process::free_port();
         let (listens, advertises) = listener.map_or_else(Default::default, |listener| {
@@ -214,13 +218,11 @@ impl OwnBroker {
     }
 
     /// Gives the broker's folder a cluster id, as a broker asks before its first start.
-    async fn format(&self, arguments: &[&str]) {
-        // A cluster id is 16 bytes in URL-safe base64: 21 hexadecimal digits and an A are legal.
-        let random = uuid::Uuid::new_v4().simple().to_string();
+    pub(super) async fn format(&self, cluster_id: &str, arguments: &[&str]) {
         let mut command = self.java("kafka.tools.StorageTool");
         command
             .arg("format")
-            .arg(format!("--cluster-id={}A", &random[..21]))
+            .arg(format!("--cluster-id={cluster_id}"))
             .args(["-c", "server.properties"])
             .args(arguments);
         let mut format = Process::start_logged(command, &self.log());
@@ -229,7 +231,7 @@ impl OwnBroker {
     }
 
     /// Starts the broker and waits until it knows its cluster.
-    async fn start(&mut self, brokers: &str) {
+    pub(super) async fn start(&mut self, brokers: &str) {
         assert!(self.process.is_none(), "the broker is running");
         let mut command = self.java("kafka.Kafka");
         command.arg("server.properties");
@@ -248,7 +250,7 @@ impl OwnBroker {
         .await;
     }
 
-    async fn end(&mut self, signal: Signal) {
+    pub(super) async fn end(&mut self, signal: Signal) {
         let mut process = self.process.take().expect("the broker is running");
         process.signal(signal);
         process.ended("Apache Kafka", BROKER_WITHIN).await;
@@ -299,6 +301,12 @@ async fn jars() -> PathBuf {
     assert!(output.status.success(), "scripts/kafka-jars: {errors}");
     let printed = String::from_utf8(output.stdout).expect("the script prints a path");
     PathBuf::from(printed.trim_end())
+}
+
+/// A new cluster's identity: 16 bytes in URL-safe base64, and 21 hexadecimal digits and an A are.
+pub(super) fn cluster_id() -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!("{}A", &random[..21])
 }
 
 /// How many brokers a cluster says it has.
