@@ -90,7 +90,9 @@ CREATE TABLE {relays} (
     started_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
     -- What the relay says of itself: its circuits and its trouble.
-    state jsonb
+    state jsonb,
+    -- Whether it reaches Kafka: where one does, the others have no share of the lanes.
+    delivers boolean NOT NULL DEFAULT true
 ) WITH (fillfactor = 50);
 
 -- What operators did to events that failed. Who did it is the role that logged in: nobody is granted

@@ -11,6 +11,7 @@ pub mod reading;
 pub mod route;
 pub mod share;
 pub mod sqlstate;
+pub mod standing;
 pub mod topic;
 pub mod verdict;
 pub mod window;

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::failure;
 use super::publish::{Flight, Landing};
 use super::trouble::Listener;
-use crate::outcome::{Class, Failure, Receipt};
+use crate::outcome::{Class, Failure, Receipt, Report};
 
 /// Where all reports of a publisher arrive, through all its producers.
 #[derive(Debug)]
@@ -27,6 +27,25 @@ pub(super) struct Arrivals {
     pub(super) landings: UnboundedSender<Landing>,
     pub(super) listener: Listener,
     pub(super) landed: AtomicU64,
+    /// Records that Kafka has confirmed.
+    pub(super) confirmed: AtomicU64,
+    /// Records that were given up on for no fault of theirs or of their topic.
+    pub(super) abandoned: AtomicU64,
+}
+
+impl Arrivals {
+    fn count(&self, report: &Report) {
+        match report.as_ref().map_err(|failure| failure.class) {
+            Ok(_receipt) => {
+                self.confirmed.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(Class::Cluster | Class::Transient | Class::ProducerDead) => {
+                self.abandoned.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(Class::Record | Class::Topic | Class::BackPressure) => {}
+        }
+        self.landed.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The state of one generation of producers.
@@ -105,9 +124,9 @@ impl ProducerContext for Callbacks {
                 Err(failure)
             }
         };
+        self.arrivals.count(&report);
         // Nobody may be reading any more: then nobody will miss the report.
         self.arrivals.landings.send((*flight, report)).ok();
-        self.arrivals.landed.fetch_add(1, Ordering::Relaxed);
         self.life.land();
     }
 }

@@ -46,6 +46,8 @@ pub fn start(
         landings,
         listener: Listener::new(),
         landed: AtomicU64::new(0),
+        confirmed: AtomicU64::new(0),
+        abandoned: AtomicU64::new(0),
     });
     let first = Generation::start(&config, &arrivals)?;
     let inner = Inner {
@@ -77,6 +79,16 @@ impl KafkaPublisher {
     /// time-out while records are in flight, the producer is stuck: rebuild it.
     pub fn landed(&self) -> u64 {
         self.inner.arrivals.landed.load(Ordering::Relaxed)
+    }
+
+    /// How many records Kafka has ever confirmed, and how many were ever given up on for no fault
+    /// of theirs or of their topic.
+    pub fn confirmed_and_abandoned(&self) -> (u64, u64) {
+        let arrivals = &self.inner.arrivals;
+        (
+            arrivals.confirmed.load(Ordering::Relaxed),
+            arrivals.abandoned.load(Ordering::Relaxed),
+        )
     }
 
     /// Whether the producer can no longer be used and waits for [`rebuild`](Self::rebuild).

@@ -13,15 +13,16 @@ use uuid::Uuid;
 use super::error::OutboxError;
 use super::names::Names;
 use super::session::{Session, column};
+use crate::decide::share::Peer;
 use crate::decide::window::Burial;
 use crate::event::{Epoch, Lane, Lease};
 
 /// `beat`: locks this relay's heartbeat row. Index: primary key of the relays.
 const BEAT: &str = "
 /* beat */
-INSERT INTO {relays} AS r (token, name, version, routing, expires_at)
-VALUES ($1, $2, $3, $4, now() + $5 * interval '1 millisecond')
-ON CONFLICT (token) DO UPDATE SET expires_at = excluded.expires_at
+INSERT INTO {relays} AS r (token, name, version, routing, expires_at, delivers)
+VALUES ($1, $2, $3, $4, now() + $5 * interval '1 millisecond', $6)
+ON CONFLICT (token) DO UPDATE SET expires_at = excluded.expires_at, delivers = excluded.delivers
 ";
 
 /// `renew`: locks the lanes held under this token. The lanes are few and read whole. A lease that
@@ -38,6 +39,8 @@ RETURNING lane, epoch, rereads
 const VIEW: &str = "
 /* view */
 SELECT (SELECT coalesce(array_agg(r.token), '{}') FROM {relays} AS r WHERE r.expires_at > now()),
+    (SELECT coalesce(array_agg(r.token), '{}') FROM {relays} AS r
+        WHERE r.expires_at > now() AND r.delivers),
     (SELECT i.lanes FROM {identity} AS i)::bigint,
     (SELECT i.lanes FROM {identity} AS i)
         - (SELECT count(*) FROM {leases} AS l WHERE l.token IS NOT NULL AND l.expires_at > now())
@@ -74,7 +77,8 @@ const LEAVE: &str = "
 DELETE FROM {relays} WHERE token = $1 OR expires_at < now() - interval '1 hour'
 ";
 
-/// `bury`: locks the leases (shared, by primary key) and then the rows (by primary key).
+/// `bury`: locks the leases (shared, by primary key) and then the rows (by primary key). A dead row
+/// stays as it is: the answer of its burial may have been lost.
 const BURY: &str = "
 /* bury */
 WITH lease AS (
@@ -109,8 +113,8 @@ pub struct Member {
 /// What the lease tables show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// The tokens of all live relays.
-    pub relays: Vec<Uuid>,
+    /// All live relays.
+    pub relays: Vec<Peer>,
     /// How many lanes there are.
     pub lanes: usize,
     /// How many of them nobody holds.
@@ -165,8 +169,13 @@ impl Leases {
         ]
     }
 
-    /// Says that this relay lives and renews all of its leases; returns those that it still holds.
-    pub async fn renew(&self, session: &mut Session) -> Result<Vec<Lease>, OutboxError> {
+    /// Says that this relay lives and whether it delivers, and renews all of its leases; returns
+    /// those that it still holds.
+    pub async fn renew(
+        &self,
+        session: &mut Session,
+        delivers: bool,
+    ) -> Result<Vec<Lease>, OutboxError> {
         session
             .run(async |connection| {
                 sqlx::query(AssertSqlSafe(self.beat.as_str()))
@@ -175,6 +184,7 @@ impl Leases {
                     .bind(&self.member.version)
                     .bind(&self.member.routing)
                     .bind(self.ttl_ms)
+                    .bind(delivers)
                     .execute(&mut *connection)
                     .await?;
                 let rows = sqlx::query(AssertSqlSafe(self.renew.as_str()))
@@ -197,10 +207,15 @@ impl Leases {
             })
             .await?;
         let count = |index| column::<i64>(&row, index).map(|n| usize::try_from(n).unwrap_or(0));
+        let (live, delivering): (Vec<Uuid>, Vec<Uuid>) = (column(&row, 0)?, column(&row, 1)?);
+        let peer = |token| Peer {
+            token,
+            delivers: delivering.contains(&token),
+        };
         Ok(View {
-            relays: column(&row, 0)?,
-            lanes: count(1)?,
-            free: count(2)?,
+            relays: live.into_iter().map(peer).collect(),
+            lanes: count(2)?,
+            free: count(3)?,
         })
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::health::Health;
+use super::health::{Doing, Health};
 use super::letter::publish;
 use super::news::{Errand, News};
 use super::notice::{log_burial, log_notice};
@@ -248,12 +248,12 @@ impl<P: Publish> Flow<P> {
             News::Sighted(sighting) => self.window.sighted(sighting),
             News::Page(page) => {
                 self.poll.answered(page.rows(), now_ms);
-                self.health.database_answered();
+                self.health.database_answered(Doing::Reading);
                 self.window.admit(page, now_ms);
             }
             News::ReadFailed(error) => {
                 self.poll.failed(now_ms);
-                self.database_failed("reading", &error, now_ms);
+                self.database_failed(Doing::Reading, &error, now_ms);
                 self.window.void_reading(now_ms);
             }
             News::Marked { marker, rows } => {
@@ -263,7 +263,7 @@ impl<P: Publish> Flow<P> {
             }
             News::MarkFailed { marker, error } => {
                 self.marks[marker].fail(now_ms);
-                self.database_failed("marking", &error, now_ms);
+                self.database_failed(Doing::Marking, &error, now_ms);
                 self.window.mark_failed(marker);
             }
             News::Claimed { .. }
@@ -272,6 +272,7 @@ impl<P: Publish> Flow<P> {
             | News::Lost(_)
             | News::Released(_)
             | News::Buried(_)
+            | News::Kept
             | News::KeepFailed(_) => self.take_in_keeping(news, now_ms),
         }
     }
@@ -301,7 +302,6 @@ impl<P: Publish> Flow<P> {
                     self.window.note_rereads(lease.lane, lease.rereads);
                 }
                 self.window.synced(marks_committed, session);
-                self.health.database_answered();
             }
             News::Surplus(lane) => self.window.drain(lane),
             News::Lost(lane) => {
@@ -314,7 +314,8 @@ impl<P: Publish> Flow<P> {
                 self.window.released(lane, now_ms);
             }
             News::Buried(at) => self.window.buried(at, now_ms),
-            News::KeepFailed(error) => self.database_failed("keeping leases", &error, now_ms),
+            News::Kept => self.health.database_answered(Doing::Keeping),
+            News::KeepFailed(error) => self.database_failed(Doing::Keeping, &error, now_ms),
             News::Sighted(_)
             | News::Page(_)
             | News::ReadFailed(_)
@@ -338,7 +339,7 @@ impl<P: Publish> Flow<P> {
         }
     }
 
-    fn database_failed(&mut self, doing: &str, error: &OutboxError, now_ms: u64) {
+    fn database_failed(&mut self, doing: Doing, error: &OutboxError, now_ms: u64) {
         self.health.database_failed(doing, error, now_ms);
     }
 

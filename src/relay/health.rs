@@ -4,6 +4,8 @@
 //!
 //! Invariant: a state that lasts is told once and then every half minute, not at every failure.
 
+use std::fmt;
+
 use tokio::sync::watch;
 
 use crate::decide::window::Window;
@@ -38,6 +40,31 @@ impl Repeat {
     }
 }
 
+/// What the database is asked for; each part fails and recovers by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    Reading,
+    Marking,
+    Keeping,
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reading => "reading",
+            Self::Marking => "marking",
+            Self::Keeping => "keeping leases",
+        })
+    }
+}
+
+/// What the database last said to one part of the work.
+#[derive(Debug, Default)]
+struct Database {
+    trouble: Option<String>,
+    log: Repeat,
+}
+
 /// What is known of the relay's state.
 #[derive(Debug)]
 pub(super) struct Health {
@@ -45,8 +72,9 @@ pub(super) struct Health {
     kafka: watch::Receiver<Option<Trouble>>,
     /// Whether Kafka answers while nothing is sent to it.
     kafka_answers: watch::Receiver<bool>,
-    database: Option<String>,
-    database_log: Repeat,
+    reading: Database,
+    marking: Database,
+    keeping: Database,
     kafka_log: Repeat,
     failure: Option<String>,
     landed_ms: u64,
@@ -65,8 +93,9 @@ impl Health {
             probes,
             kafka,
             kafka_answers,
-            database: None,
-            database_log: Repeat::default(),
+            reading: Database::default(),
+            marking: Database::default(),
+            keeping: Database::default(),
             kafka_log: Repeat::default(),
             failure: None,
             landed_ms: 0,
@@ -99,21 +128,43 @@ impl Health {
 
     pub(super) fn marked(&mut self, rows: u64) {
         self.published += rows;
-        self.database_answered();
+        self.database_answered(Doing::Marking);
     }
 
-    pub(super) fn database_answered(&mut self) {
-        if self.database.take().is_some() {
-            tracing::info!("the database answers again");
-            self.database_log = Repeat::default();
+    pub(super) fn database_answered(&mut self, doing: Doing) {
+        let database = self.database(doing);
+        if database.trouble.take().is_some() {
+            tracing::info!("{doing}: the database answers again");
+            database.log = Repeat::default();
         }
     }
 
-    pub(super) fn database_failed(&mut self, doing: &str, error: &OutboxError, now_ms: u64) {
-        if self.database_log.is_due(now_ms) {
+    pub(super) fn database_failed(&mut self, doing: Doing, error: &OutboxError, now_ms: u64) {
+        let database = self.database(doing);
+        if database.log.is_due(now_ms) {
             tracing::warn!("{doing} failed; it is tried again: {}", error.with_cure());
         }
-        self.database = Some(error.with_cure());
+        database.trouble = Some(error.with_cure());
+    }
+
+    fn database(&mut self, doing: Doing) -> &mut Database {
+        match doing {
+            Doing::Reading => &mut self.reading,
+            Doing::Marking => &mut self.marking,
+            Doing::Keeping => &mut self.keeping,
+        }
+    }
+
+    /// What the database refuses; most often all parts are told the same.
+    fn database_reasons(&self) -> Vec<String> {
+        let parts = [&self.reading, &self.marking, &self.keeping];
+        let mut reasons: Vec<String> = parts
+            .into_iter()
+            .filter_map(|part| part.trouble.as_ref())
+            .map(|why| format!("database: {why}"))
+            .collect();
+        reasons.dedup();
+        reasons
     }
 
     pub(super) fn stopping(&mut self) {
@@ -130,12 +181,16 @@ impl Health {
         let census = window.census();
         if census.unmarked == 0 {
             self.landed_ms = now_ms;
+            self.marking = Database::default();
+        }
+        if window.held().is_empty() {
+            self.reading = Database::default();
         }
         let mut reasons = Vec::new();
         if self.stopping {
             reasons.push("stopping".to_owned());
         }
-        reasons.extend(self.database.iter().map(|why| format!("database: {why}")));
+        reasons.extend(self.database_reasons());
         if now_ms > self.landed_ms + STUCK_MS || !*self.kafka_answers.borrow() {
             reasons.push(format!("kafka: {}", self.why_stuck()));
         }

@@ -6,6 +6,8 @@
 //!
 //! Invariants:
 //! - the deadline that it tells is counted from before the request, by the boot-time clock;
+//! - lanes are given up to others that deliver only where this relay has not, and they have, for
+//!   long enough that all know of an outage which is everybody's;
 //! - a lost lane is claimed again only after the loop has said that it is settled;
 //! - an errand that failed is tried again until it is done or its lane is lost.
 
@@ -14,20 +16,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::news::{Errand, News};
-use crate::decide::share::fair_share;
+use crate::decide::backoff;
+use crate::decide::share::{Peer, fair_share, yields};
 use crate::decide::window::Burial;
 use crate::event::{Epoch, Lane, Lease};
 use crate::outbox::error::OutboxError;
-use crate::outbox::leases::Leases;
+use crate::outbox::leases::{Leases, View};
 use crate::outbox::session::Session;
 use crate::process::clock;
 
 /// The lanes are looked at this often: a free one is taken within it.
 const LOOK_MS: u64 = 200;
+/// The first retry of the database waits about this long, in milliseconds.
+const RETRY_MIN_MS: u64 = 100;
+/// A retry of the database waits at most this long, in milliseconds.
+const RETRY_MAX_MS: u64 = 2_000;
+/// A relay that does not deliver gives its lanes up when others have said for so many renewals that
+/// they do: in an outage that is everybody's, all have said otherwise by then.
+const YIELD_RENEWALS: u32 = 2;
 
 /// So many rows that failed for good are written in one statement.
 const BURIALS_MAX: usize = 200;
@@ -43,15 +53,25 @@ pub(super) struct Terms {
     pub(super) delivery_ms: u64,
 }
 
+/// What ties the keeper to the other tasks.
+#[derive(Debug)]
+pub(super) struct Ties {
+    pub(super) news: mpsc::Sender<News>,
+    /// How many marks have committed; the loop counts.
+    pub(super) marks_committed: Arc<AtomicU64>,
+    /// Whether this relay delivers; the probe tells, and other relays hear it with each heartbeat.
+    pub(super) delivers: watch::Receiver<bool>,
+}
+
 /// Keeps the leases for the loop.
 #[derive(Debug)]
 pub(super) struct Keeper {
     session: Session,
     leases: Leases,
     terms: Terms,
-    news: mpsc::Sender<News>,
-    /// How many marks have committed; the loop counts.
-    marks_committed: Arc<AtomicU64>,
+    ties: Ties,
+    /// Since when others deliver and this relay does not.
+    yields_since: Option<Instant>,
     held: BTreeMap<Lane, Epoch>,
     /// Held, but on their way to other relays.
     leaving: BTreeSet<Lane>,
@@ -61,25 +81,22 @@ pub(super) struct Keeper {
     burials: Vec<Burial>,
     retiring: bool,
     renew_at: Instant,
+    /// How many tries have failed since the last that did not.
+    failures: u32,
+    not_before: Instant,
 }
 
 /// The loop is gone.
 struct Alone;
 
 impl Keeper {
-    pub(super) fn new(
-        session: Session,
-        leases: Leases,
-        terms: Terms,
-        news: mpsc::Sender<News>,
-        marks_committed: Arc<AtomicU64>,
-    ) -> Self {
+    pub(super) fn new(session: Session, leases: Leases, terms: Terms, ties: Ties) -> Self {
         Self {
             session,
             leases,
             terms,
-            news,
-            marks_committed,
+            ties,
+            yields_since: None,
             held: BTreeMap::new(),
             leaving: BTreeSet::new(),
             unsettled: HashSet::new(),
@@ -87,6 +104,8 @@ impl Keeper {
             burials: Vec::new(),
             retiring: false,
             renew_at: Instant::now(),
+            failures: 0,
+            not_before: Instant::now(),
         }
     }
 
@@ -102,13 +121,21 @@ impl Keeper {
                 },
                 _ = looks.tick() => {}
             }
+            if Instant::now() < self.not_before {
+                continue;
+            }
             match self.tend().await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => {
+                    let failures = std::mem::take(&mut self.failures);
+                    if failures > 0 && self.tell(News::Kept).await.is_err() {
+                        break;
+                    }
+                }
                 Ok(Err(error)) => {
                     if self.tell(News::KeepFailed(error)).await.is_err() {
                         break;
                     }
-                    looks.reset();
+                    self.pause();
                 }
                 Err(Alone) => break,
             }
@@ -117,6 +144,15 @@ impl Keeper {
             tracing::debug!(%error, "the heartbeat is left to expire");
         }
         self.session.close().await;
+    }
+
+    /// The next try waits, ever longer, but never for so long that leases would run out of it.
+    fn pause(&mut self) {
+        self.failures += 1;
+        let most_ms = self.terms.renew_ms.clamp(RETRY_MIN_MS, RETRY_MAX_MS);
+        let (_, seed) = self.leases.token().as_u64_pair();
+        let pause_ms = backoff::delay_ms(self.failures, seed, RETRY_MIN_MS, most_ms);
+        self.not_before = Instant::now() + Duration::from_millis(pause_ms);
     }
 
     fn note(&mut self, errand: Errand) {
@@ -156,7 +192,7 @@ impl Keeper {
     }
 
     async fn tell(&self, news: News) -> Result<(), Alone> {
-        self.news.send(news).await.map_err(|_closed| Alone)
+        self.ties.news.send(news).await.map_err(|_closed| Alone)
     }
 
     /// Until when rows may be handed over under a lease asked for at `asked_ms`.
@@ -165,12 +201,14 @@ impl Keeper {
     }
 
     async fn renew(&mut self) -> Result<Vec<News>, OutboxError> {
-        if Instant::now() < self.renew_at {
+        let changed = self.ties.delivers.has_changed().unwrap_or(false);
+        if Instant::now() < self.renew_at && !changed {
             return Ok(Vec::new());
         }
+        let delivers = *self.ties.delivers.borrow_and_update();
         let asked_ms = clock::boot_ms();
-        let marks_committed = self.marks_committed.load(Ordering::Acquire);
-        let renewed = self.leases.renew(&mut self.session).await?;
+        let marks_committed = self.ties.marks_committed.load(Ordering::Acquire);
+        let renewed = self.leases.renew(&mut self.session, delivers).await?;
         self.renew_at = Instant::now() + Duration::from_millis(self.terms.renew_ms);
         let fly_until_ms = self.fly_until_ms(asked_ms);
         let mut news = self.drop_lost(&renewed);
@@ -272,7 +310,9 @@ impl Keeper {
             return Ok(Vec::new());
         }
         let view = self.leases.view(&mut self.session).await?;
-        let share = fair_share(view.lanes, &view.relays, self.leases.token());
+        let Some(share) = self.share(&view) else {
+            return Ok(Vec::new());
+        };
         let mine = self.held.len() - self.leaving.len();
         if mine > share {
             return Ok(self.offer(mine - share));
@@ -293,6 +333,32 @@ impl Keeper {
             .claim(&mut self.session, want, &excluded)
             .await?;
         Ok(self.adopt(&claimed, self.fly_until_ms(asked_ms)))
+    }
+
+    /// How many lanes this relay should hold; none while it is still open whether it yields.
+    fn share(&mut self, view: &View) -> Option<usize> {
+        let me = self.leases.token();
+        let delivers = *self.ties.delivers.borrow();
+        let peers: Vec<Peer> = view
+            .relays
+            .iter()
+            .map(|peer| Peer {
+                // What this relay knows of itself is newer than what it has told.
+                delivers: if peer.token == me {
+                    delivers
+                } else {
+                    peer.delivers
+                },
+                ..*peer
+            })
+            .collect();
+        self.yields_since =
+            yields(&peers, me).then(|| self.yields_since.unwrap_or_else(Instant::now));
+        let patience = Duration::from_millis(self.terms.renew_ms) * YIELD_RENEWALS;
+        let open = self
+            .yields_since
+            .is_some_and(|since| since.elapsed() < patience);
+        (!open).then(|| fair_share(view.lanes, &peers, me))
     }
 
     fn offer(&mut self, surplus: usize) -> Vec<News> {

@@ -47,7 +47,7 @@ use uuid::Uuid;
 pub use self::flow::Ended;
 use self::flow::{Flow, Hands};
 use self::health::Health;
-use self::keeper::{Keeper, Terms};
+use self::keeper::{Keeper, Terms, Ties};
 use self::marker::Marker;
 use self::reader::Reader;
 use self::start::Ready;
@@ -198,12 +198,16 @@ impl Plan {
         );
         let (news_out, news) = mpsc::channel(NEWS_MAX);
         let marks_committed = Arc::new(AtomicU64::new(0));
-        let (keeper, keeping) = self.start_keeper(news_out.clone(), Arc::clone(&marks_committed));
+        let (told, probe) = probe::start(ready.admin, Arc::clone(&publisher));
+        let (keeper, keeping) = self.start_keeper(Ties {
+            news: news_out.clone(),
+            marks_committed: Arc::clone(&marks_committed),
+            delivers: told.delivers,
+        });
         let (reader, reading) = self.start_reader(news_out.clone());
         let (markers, mut tasks) = self.start_markers(&news_out);
         tasks.extend([keeping, reading]);
-        let (answers, probe) = probe::start(ready.admin, publisher.trouble());
-        let health = Health::new(probes, publisher.trouble(), answers);
+        let health = Health::new(probes, publisher.trouble(), told.answers);
         let relay = &self.settings.relay;
         let limits = Limits {
             rows: relay.window_rows,
@@ -234,16 +238,12 @@ impl Plan {
         Ok(ended)
     }
 
-    fn start_keeper(
-        &self,
-        news: mpsc::Sender<news::News>,
-        marks_committed: Arc<AtomicU64>,
-    ) -> (mpsc::UnboundedSender<news::Errand>, JoinHandle<()>) {
+    fn start_keeper(&self, ties: Ties) -> (mpsc::UnboundedSender<news::Errand>, JoinHandle<()>) {
         let (errands_in, errands) = mpsc::unbounded_channel();
         let terms = self.terms();
         let leases = Leases::new(&self.names, self.member.clone(), terms.ttl_ms);
         let session = self.session(Purpose::Keep);
-        let keeper = Keeper::new(session, leases, terms, news, marks_committed);
+        let keeper = Keeper::new(session, leases, terms, ties);
         (errands_in, tokio::spawn(keeper.run(errands)))
     }
 

@@ -56,6 +56,8 @@ pub(super) enum News {
     Released(Lane),
     /// It is written what became of this row, or that is not ours to write any more.
     Buried(EventRef),
+    /// The keeper has done all that was due, after a failure.
+    Kept,
     /// The keeper's statement failed.
     KeepFailed(OutboxError),
 }

@@ -1,4 +1,4 @@
-//! A real Apache Kafka broker in `KRaft` mode, and topics of its own for each test.
+//! A real Apache Kafka broker in `KRaft` mode.
 //!
 //! Owns starting, stopping and naming. Knows nothing of the relay.
 //!
@@ -8,15 +8,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::metadata::MetadataTopic;
 use rustix::process::Signal;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -28,10 +24,8 @@ use super::{Proxy, eventually, variable};
 const BROKER_WITHIN: Duration = Duration::from_secs(90);
 /// How long the jars may take to arrive over a slow line.
 const JARS_WITHIN: Duration = Duration::from_mins(15);
-/// How long a topic may take to be created, its partitions to be led.
-const CREATED_WITHIN: Duration = Duration::from_secs(20);
 /// How long one question to a broker may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Settings of one broker that is its own controller; a test's own win over them. A broker that
 /// comes back after a crash is let in only when the session of its former self has run out: 9 s by
@@ -79,7 +73,7 @@ pub(crate) struct Listener<'a> {
 }
 
 /// A broker that this process has started.
-struct OwnBroker {
+pub(super) struct OwnBroker {
     jars: PathBuf,
     folder: PathBuf,
     process: Option<Process>,
@@ -132,7 +126,7 @@ impl Kafka {
         let port = process::free_port();
         let brokers = format!("127.0.0.1:{port}");
         let mut own = OwnBroker::create(port, settings, listener).await;
-        own.format(format).await;
+        own.format(&cluster_id(), format).await;
         own.start(&brokers).await;
         Self {
             brokers,
@@ -183,58 +177,15 @@ impl Kafka {
             .as_mut()
             .expect("only a private broker is handed out to be stopped")
     }
-
-    /// A topic name that no other test has.
-    pub(crate) fn unique(name: &str) -> String {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        format!("{name}-{}-{number}", std::process::id())
-    }
-
-    /// Creates a topic with a unique name and returns that.
-    pub(crate) async fn topic(&self, name: &str, partitions: i32) -> String {
-        let name = Self::unique(name);
-        self.create_topic(&name, partitions, &[]).await;
-        name
-    }
-
-    /// Creates a topic and waits until each of its partitions has a leader.
-    pub(crate) async fn create_topic(
-        &self,
-        name: &str,
-        partitions: i32,
-        settings: &[(&str, &str)],
-    ) {
-        let topic = settings.iter().fold(
-            NewTopic::new(name, partitions, TopicReplication::Fixed(1)),
-            |topic, (key, value)| topic.set(key, value),
-        );
-        let admin: AdminClient<DefaultClientContext> =
-            self.client().create().expect("the configuration is legal");
-        let options = AdminOptions::new()
-            .request_timeout(Some(CREATED_WITHIN))
-            .operation_timeout(Some(CREATED_WITHIN));
-        let answers = admin
-            .create_topics([&topic], &options)
-            .await
-            .expect("the broker answers");
-        for answer in answers {
-            answer.unwrap_or_else(|(topic, code)| panic!("creating {topic}: {code}"));
-        }
-        eventually(&format!("leaders of {name}"), CREATED_WITHIN, async || {
-            let led = leaders(self.client(), name.to_owned()).await;
-            let led = led.map_err(|error| error.to_string())?;
-            (i32::try_from(led) == Ok(partitions))
-                .then_some(())
-                .ok_or(format!("{led} of {partitions}"))
-        })
-        .await;
-    }
 }
 
 impl OwnBroker {
     /// Makes the folder of a new broker.
-    async fn create(port: u16, settings: &[(&str, &str)], listener: Option<Listener<'_>>) -> Self {
+    pub(super) async fn create(
+        port: u16,
+        settings: &[(&str, &str)],
+        listener: Option<Listener<'_>>,
+    ) -> Self {
         let folder = process::folder("kafka");
         let controller = process::free_port();
         let (listens, advertises) = listener.map_or_else(Default::default, |listener| {
@@ -267,13 +218,11 @@ impl OwnBroker {
     }
 
     /// Gives the broker's folder a cluster id, as a broker asks before its first start.
-    async fn format(&self, arguments: &[&str]) {
-        // A cluster id is 16 bytes in URL-safe base64: 21 hexadecimal digits and an A are legal.
-        let random = uuid::Uuid::new_v4().simple().to_string();
+    pub(super) async fn format(&self, cluster_id: &str, arguments: &[&str]) {
         let mut command = self.java("kafka.tools.StorageTool");
         command
             .arg("format")
-            .arg(format!("--cluster-id={}A", &random[..21]))
+            .arg(format!("--cluster-id={cluster_id}"))
             .args(["-c", "server.properties"])
             .args(arguments);
         let mut format = Process::start_logged(command, &self.log());
@@ -282,7 +231,7 @@ impl OwnBroker {
     }
 
     /// Starts the broker and waits until it knows its cluster.
-    async fn start(&mut self, brokers: &str) {
+    pub(super) async fn start(&mut self, brokers: &str) {
         assert!(self.process.is_none(), "the broker is running");
         let mut command = self.java("kafka.Kafka");
         command.arg("server.properties");
@@ -301,7 +250,7 @@ impl OwnBroker {
         .await;
     }
 
-    async fn end(&mut self, signal: Signal) {
+    pub(super) async fn end(&mut self, signal: Signal) {
         let mut process = self.process.take().expect("the broker is running");
         process.signal(signal);
         process.ended("Apache Kafka", BROKER_WITHIN).await;
@@ -354,6 +303,12 @@ async fn jars() -> PathBuf {
     PathBuf::from(printed.trim_end())
 }
 
+/// A new cluster's identity: 16 bytes in URL-safe base64, and 21 hexadecimal digits and an A are.
+pub(super) fn cluster_id() -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!("{}A", &random[..21])
+}
+
 /// How many brokers a cluster says it has.
 async fn answers(brokers: String) -> Result<usize, KafkaError> {
     let mut config = ClientConfig::new();
@@ -362,19 +317,6 @@ async fn answers(brokers: String) -> Result<usize, KafkaError> {
         let client: BaseConsumer = config.create()?;
         let metadata = client.fetch_metadata(None, ANSWER_WITHIN)?;
         Ok(metadata.brokers().len())
-    });
-    metadata.await.expect("asking for metadata does not panic")
-}
-
-/// How many partitions of a topic have a leader.
-async fn leaders(config: ClientConfig, topic: String) -> Result<usize, KafkaError> {
-    let metadata = spawn_blocking(move || {
-        let client: BaseConsumer = config.create()?;
-        let metadata = client.fetch_metadata(Some(&topic), ANSWER_WITHIN)?;
-        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-        Ok(partitions
-            .filter(|partition| partition.leader() >= 0)
-            .count())
     });
     metadata.await.expect("asking for metadata does not panic")
 }

@@ -5,6 +5,7 @@
 //! - every wait has a deadline and says what it last saw;
 //! - only a private server can be stopped: a shared one is handed out by shared reference.
 
+mod cluster;
 mod eventually;
 mod kafka;
 pub(crate) mod lanes;
@@ -18,7 +19,9 @@ mod receiver;
 mod relay;
 pub(crate) mod tally;
 mod tls;
+mod topics;
 
+pub(crate) use cluster::Cluster;
 pub(crate) use eventually::{eventually, throughout};
 pub(crate) use kafka::{Kafka, Listener};
 pub(crate) use outbox::Outbox;

@@ -63,13 +63,41 @@ impl Postgres {
     }
 
     async fn start_own(settings: &[(&str, &str)]) -> Self {
-        let mut own = OwnServer::create(settings).await;
-        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", own.port);
+        let mut own = OwnServer::place();
+        own.settings = settings_of(settings);
+        own.init().await;
+        let url = own.url();
         own.start(&url).await;
         Self {
             url,
             own: Some(own),
         }
+    }
+
+    /// A standby of this server, which takes no writes until it is promoted.
+    pub(crate) async fn standby(&self) -> Self {
+        let primary = self.own.as_ref().expect("the server is ours");
+        let mut own = OwnServer::place();
+        own.copy(primary).await;
+        let url = own.url();
+        own.start(&url).await;
+        Self {
+            url,
+            own: Some(own),
+        }
+    }
+
+    /// Makes a standby a primary.
+    pub(crate) async fn promote(&self) {
+        execute(&self.url, "SELECT pg_promote()")
+            .await
+            .expect("a standby can be promoted");
+    }
+
+    /// Where it listens (`host:port`).
+    pub(crate) fn address(&self) -> String {
+        let own = self.own.as_ref().expect("the server is ours");
+        format!("127.0.0.1:{}", own.port)
     }
 
     /// The superuser's URL of the database `postgres`.
@@ -107,8 +135,8 @@ impl Postgres {
 }
 
 impl OwnServer {
-    /// Makes the folder of a new server.
-    async fn create(settings: &[(&str, &str)]) -> Self {
+    /// A place for a new server, with nothing in it.
+    fn place() -> Self {
         let programs = programs();
         let folder = process::folder("postgres");
         let user = unprivileged();
@@ -116,16 +144,38 @@ impl OwnServer {
             std::os::unix::fs::chown(&folder, Some(uid), Some(gid))
                 .expect("root may give a folder away");
         }
-        let own = Self {
+        Self {
             programs,
             port: process::free_port(),
             user,
-            settings: settings_of(settings),
+            settings: settings_of(&[]),
             process: None,
             folder,
-        };
-        own.init().await;
-        own
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Fills the place with a copy of another server, which is to be followed.
+    async fn copy(&mut self, primary: &Self) {
+        self.settings.clone_from(&primary.settings);
+        let mut command = self.command("pg_basebackup", "KILL");
+        command
+            .args(["--host=127.0.0.1", "--username=postgres", "--port"])
+            .arg(primary.port.to_string())
+            .args(["--checkpoint=fast", "--no-sync", "--write-recovery-conf"])
+            .arg("--pgdata")
+            .arg(self.rows());
+        self.finish(command, "pg_basebackup").await;
+    }
+
+    /// Runs a program to its end.
+    async fn finish(&self, command: Command, name: &str) {
+        let mut program = Process::start_logged(command, &self.log());
+        let code = program.ended(name, SERVER_WITHIN).await;
+        assert_eq!(code, 0, "{name}:\n{}", process::tail(&self.log()));
     }
 
     async fn init(&self) {
@@ -134,9 +184,7 @@ impl OwnServer {
             .args(["--auth=trust", "--username=postgres", "--no-sync"])
             .args(["--encoding=UTF8", "--locale=C.UTF-8", "--pgdata"])
             .arg(self.rows());
-        let mut initdb = Process::start_logged(command, &self.log());
-        let code = initdb.ended("initdb", SERVER_WITHIN).await;
-        assert_eq!(code, 0, "initdb:\n{}", process::tail(&self.log()));
+        self.finish(command, "initdb").await;
     }
 
     /// Starts the server and waits until it answers.

@@ -22,6 +22,8 @@ use super::{Kafka, eventually};
 
 /// How long one question to a broker may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long a partition may be without a leader.
+const ENDS_WITHIN: Duration = Duration::from_mins(1);
 /// How long the thread waits for a record before it looks whether it should end.
 const POLL: Duration = Duration::from_millis(50);
 /// How many of the last records a failed wait shows.
@@ -191,21 +193,37 @@ impl Receiver {
         .await
     }
 
-    /// The offset after the last record of each partition that holds any.
-    async fn ends(&self) -> Vec<((String, i32), i64)> {
-        let (asker, partitions) = (Arc::clone(&self.asker), self.partitions.clone());
-        spawn_blocking(move || {
-            let ends = partitions.into_iter().filter_map(|place| {
-                let (low, high) = asker
-                    .fetch_watermarks(&place.0, place.1, ANSWER_WITHIN)
-                    .expect("the broker answers");
-                (low < high).then_some((place, high))
-            });
-            ends.collect()
+    /// The offset after the last record of each partition that holds any. Who leads a partition may
+    /// have changed since the last question: then it is asked again.
+    async fn ends(&self) -> Vec<(Place, i64)> {
+        eventually("the ends of the topics", ENDS_WITHIN, async || {
+            let (asker, partitions) = (Arc::clone(&self.asker), self.partitions.clone());
+            spawn_blocking(move || ends(&asker, partitions))
+                .await
+                .expect("asking for watermarks does not panic")
         })
         .await
-        .expect("asking for watermarks does not panic")
     }
+}
+
+/// A topic and one of its partitions.
+type Place = (String, i32);
+
+fn ends(asker: &BaseConsumer, partitions: Vec<Place>) -> Result<Vec<(Place, i64)>, KafkaError> {
+    let mut ends = Vec::new();
+    for place in partitions {
+        let (low, high) = asker
+            .fetch_watermarks(&place.0, place.1, ANSWER_WITHIN)
+            .or_else(|stale| {
+                // The answer tells the client who leads now.
+                asker.fetch_metadata(Some(&place.0), ANSWER_WITHIN)?;
+                Err(stale)
+            })?;
+        if low < high {
+            ends.push((place, high));
+        }
+    }
+    Ok(ends)
 }
 
 impl Drop for Receiver {

@@ -1,0 +1,98 @@
+//! A fail-over to a standby that had not seen all: what it lost, it lost before the relay; what is
+//! written after it is delivered, though its numbers were used before.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::support::lanes::{named_relay, wait_for_shares};
+use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, eventually};
+
+const SOON: Duration = Duration::from_mins(1);
+const WRITE: &str = "
+    INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+    SELECT 'order', (n % 50)::text, 'OrderPlaced', jsonb_build_object('n', n)
+    FROM generate_series(1, $1) AS n RETURNING id, seq";
+
+async fn write(pool: &PgPool, events: i32) -> HashMap<Uuid, i64> {
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as(WRITE)
+        .bind(events)
+        .fetch_all(pool)
+        .await
+        .expect("events are written");
+    rows.into_iter().collect()
+}
+
+/// Waits until so many rows are marked, as this server shows them.
+async fn marked(pool: &PgPool, rows: i64) {
+    eventually(&format!("{rows} rows are marked"), SOON, async || {
+        let marked: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM outbox WHERE published_at IS NOT NULL")
+                .fetch_one(pool)
+                .await
+                .expect("the server answers");
+        (marked == rows).then_some(()).ok_or(marked)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fail_over_is_followed_and_a_number_that_is_used_again_is_another_event() {
+    let mut primary = Postgres::private(&[]).await;
+    let outbox = Outbox::create_on(&primary, Kafka::shared().await).await;
+    let receiver = Receiver::start(Kafka::shared().await, &[&outbox.topic]).await;
+    let mut standby = primary.standby().await;
+    let heir = PgPool::connect_lazy(&outbox.url_through(&standby.address())).unwrap();
+    let (proxy, url) = outbox.proxied().await;
+    let probes = Probes::new();
+    let settings = [
+        ("database.url", url.as_str()),
+        ("http.listen", &probes.listen),
+    ];
+    let mut relay = named_relay(&outbox, "only", &settings);
+    wait_for_shares(&outbox, &[("only", 16)], SOON).await;
+
+    let kept = write(&outbox.pool, 300).await;
+    marked(&outbox.pool, 300).await;
+    marked(&heir, 300).await;
+    standby.stop_immediate().await;
+    let lost = write(&outbox.pool, 300).await;
+    marked(&outbox.pool, 600).await;
+
+    primary.stop_immediate().await;
+    standby.start().await;
+    proxy.lead_to(&standby.address());
+    let answer = probes
+        .wait_for("the database is not the primary", SOON)
+        .await;
+    assert!(
+        answer.contains("let database.url lead to the primary"),
+        "{answer}"
+    );
+    standby.promote().await;
+    probes.wait_for("\"ready\":true", SOON).await;
+    let new = write(&heir, 200).await;
+    marked(&heir, 500).await;
+
+    let numbers: HashSet<i64> = lost.values().copied().collect();
+    let again = new.values().filter(|seq| numbers.contains(seq)).count();
+    assert!(again > 100, "only {again} numbers are used again");
+    let records = receiver.read_to_end(SOON).await;
+    let mut seen: Vec<Uuid> = records
+        .iter()
+        .filter_map(|record| record.header("ce_id")?.parse().ok())
+        .collect();
+    let mut wanted: Vec<Uuid> = [kept, lost, new]
+        .iter()
+        .flat_map(HashMap::keys)
+        .copied()
+        .collect();
+    seen.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(seen, wanted, "each event once");
+    relay.terminate();
+    assert_eq!(relay.wait_exit(SOON).await, 0);
+    drop(proxy);
+}
