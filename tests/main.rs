@@ -13,6 +13,7 @@ mod dev;
 mod failures;
 mod faults;
 mod lanes;
+mod metrics;
 mod migration;
 mod partitions;
 mod plans;

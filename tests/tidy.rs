@@ -42,8 +42,8 @@ const FLOORS: [(&str, u8); 13] = [
 /// Up to this floor the code is pure.
 const PURE: u8 = 1;
 /// Crates that touch the world.
-const WORLDLY_CRATES: [&str; 7] = [
-    "axum", "config", "rdkafka", "rustix", "sqlx", "tokio", "tracing",
+const WORLDLY_CRATES: [&str; 8] = [
+    "axum", "config", "metrics", "rdkafka", "rustix", "sqlx", "tokio", "tracing",
 ];
 /// Parts of the standard library that touch the world.
 const WORLDLY_PARTS: [&str; 6] = ["env", "fs", "io", "net", "process", "thread"];

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::{Done, Exit, Refusal, settings};
 use crate::http::{self, Readiness};
+use crate::process::metrics::Metrics;
 use crate::process::settings::warnings;
 use crate::process::shutdown::Shutdown;
 use crate::process::telemetry;
@@ -44,11 +45,13 @@ impl Run {
             .await
             .map_err(|error| Refusal::new(Exit::Usage, &error))?;
         let (probes, readiness) = watch::channel(Readiness::default());
-        tokio::spawn(server.serve(readiness));
+        let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
+        let metrics = Metrics::new(&librdkafka);
+        tokio::spawn(server.serve(readiness, metrics.clone()));
         let options = Options {
             adopt_kafka_cluster: self.adopt_kafka_cluster,
         };
-        let ended = relay::run(&settings, options, shutdown, probes)
+        let ended = relay::run(&settings, options, shutdown, probes, metrics)
             .await
             .map_err(|error| Refusal::new(Exit::Usage, &error))?;
         match ended {

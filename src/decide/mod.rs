@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod checkup;
 pub mod envelope;
+pub mod labels;
 pub mod order;
 pub mod pace;
 pub mod reading;

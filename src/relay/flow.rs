@@ -17,11 +17,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::health::Health;
+use super::meter::Meter;
 use super::news::{Errand, News};
 use super::timing::{MarkTimer, PollTimer, Timing};
 use crate::decide::window::{Ask, Burial, Window};
 use crate::event::{EventRef, Lane};
-use crate::kafka::publish::{Flight, Landing, Publish};
+use crate::kafka::publish::{Landing, Publish};
 use crate::outbox::error::OutboxError;
 use crate::outcome::Class;
 use crate::process::clock;
@@ -72,6 +73,7 @@ pub(super) struct Flow<P> {
     poll: PollTimer,
     marks: Vec<MarkTimer>,
     health: Health,
+    meter: Meter,
     grace_ms: u64,
     /// When the grace ends, in boot milliseconds, once a stop was asked for.
     stop_by_ms: Option<u64>,
@@ -81,7 +83,13 @@ pub(super) struct Flow<P> {
 }
 
 impl<P: Publish> Flow<P> {
-    pub(super) fn new(window: Window, hands: Hands<P>, timing: Timing, health: Health) -> Self {
+    pub(super) fn new(
+        window: Window,
+        hands: Hands<P>,
+        timing: Timing,
+        health: Health,
+        meter: Meter,
+    ) -> Self {
         let markers = hands.markers.len();
         Self {
             window,
@@ -89,6 +97,7 @@ impl<P: Publish> Flow<P> {
             poll: PollTimer::new(timing),
             marks: vec![MarkTimer::default(); markers],
             health,
+            meter,
             grace_ms: timing.grace_ms,
             stop_by_ms: None,
             lingering: Vec::new(),
@@ -125,7 +134,9 @@ impl<P: Publish> Flow<P> {
         self.give_back();
         let mark_ms = self.mark(now_ms);
         let poll_ms = self.ask(now_ms);
-        self.health.observe(&self.window, now_ms);
+        if self.health.observe(&self.window, now_ms) {
+            self.meter.observe(&self.window);
+        }
         let due_ms = self.window.due_ms();
         [mark_ms, poll_ms, due_ms, self.stop_by_ms]
             .into_iter()
@@ -143,15 +154,13 @@ impl<P: Publish> Flow<P> {
                 break;
             };
             self.handed_over += 1;
-            let flight = Flight {
-                at: next.at,
-                handed_over: self.handed_over,
-            };
+            let flight = self.meter.flight(&next, self.handed_over);
             let refused = self
                 .hands
                 .publisher
                 .publish(flight, next.record, next.alone);
             if let Err(failure) = refused {
+                self.meter.failed(flight.topic, failure.class);
                 let is_full = failure.class == Class::BackPressure;
                 self.window.report(flight.at, Err(failure), now_ms);
                 if is_full {
@@ -163,6 +172,7 @@ impl<P: Publish> Flow<P> {
 
     fn bury(&mut self) {
         for burial in self.window.take_burials() {
+            self.meter.dead(&burial.topic, burial.failure.class);
             log_death(&burial);
             self.errand(Errand::Bury(burial));
         }
@@ -228,6 +238,7 @@ impl<P: Publish> Flow<P> {
         let now_ms = clock::boot_ms();
         for (flight, report) in landings.drain(..) {
             self.health.landed(&report, now_ms);
+            self.meter.landed(&flight, &report, now_ms);
             self.window.report(flight.at, report, now_ms);
         }
     }
@@ -283,7 +294,9 @@ impl<P: Publish> Flow<P> {
                 fly_until_ms,
                 marks_committed,
                 session,
+                database_ahead_ms,
             } => {
+                self.meter.compared(database_ahead_ms);
                 for (lane, epoch) in lanes {
                     self.window.renew(lane, epoch, fly_until_ms, now_ms);
                 }

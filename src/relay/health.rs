@@ -121,10 +121,10 @@ impl Health {
         self.observed_ms = 0;
     }
 
-    /// Tells the probes, at a decent interval.
-    pub(super) fn observe(&mut self, window: &Window, now_ms: u64) {
+    /// Tells the probes, at a decent interval; returns whether it was time to.
+    pub(super) fn observe(&mut self, window: &Window, now_ms: u64) -> bool {
         if now_ms < self.observed_ms + OBSERVE_MS {
-            return;
+            return false;
         }
         self.observed_ms = now_ms;
         let census = window.census();
@@ -149,6 +149,7 @@ impl Health {
             *told = readiness;
             news
         });
+        true
     }
 
     fn why_stuck(&self) -> String {

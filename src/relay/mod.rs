@@ -27,9 +27,11 @@ mod flow;
 mod health;
 mod keeper;
 mod marker;
+mod meter;
 mod news;
 mod probe;
 mod reader;
+mod sampler;
 mod start;
 mod timing;
 mod warden;
@@ -38,7 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -47,6 +49,7 @@ use self::flow::{Flow, Hands};
 use self::health::Health;
 use self::keeper::{Keeper, Terms, Ties};
 use self::marker::Marker;
+use self::meter::Meter;
 use self::reader::Reader;
 use self::start::Ready;
 pub(crate) use self::start::kafka_config;
@@ -57,6 +60,7 @@ use crate::decide::window::{Limits, Window};
 use crate::http::Readiness;
 use crate::kafka::KafkaError;
 use crate::kafka::producer::{self, KafkaPublisher};
+use crate::outbox::backlog::Backlog;
 use crate::outbox::error::OutboxError;
 use crate::outbox::identity::Mismatch;
 use crate::outbox::leases::{Leases, Member};
@@ -64,6 +68,7 @@ use crate::outbox::mark::Marks;
 use crate::outbox::names::Names;
 use crate::outbox::page::Pages;
 use crate::outbox::session::{Access, Purpose, Session};
+use crate::process::metrics::Metrics;
 use crate::process::settings::Settings;
 use crate::process::shutdown::Shutdown;
 
@@ -106,8 +111,9 @@ pub async fn run(
     options: Options,
     shutdown: Shutdown,
     probes: watch::Sender<Readiness>,
+    metrics: Metrics,
 ) -> Result<Option<Ended>, RelayError> {
-    let plan = Plan::new(settings)?;
+    let plan = Plan::new(settings, metrics)?;
     let started = tokio::select! {
         started = start::wait_for_dependencies(&plan, options, &probes) => started?,
         () = shutdown.wait() => return Ok(None),
@@ -132,10 +138,11 @@ struct Plan {
     access: Access,
     route: Route,
     member: Member,
+    metrics: Metrics,
 }
 
 impl Plan {
-    fn new(settings: &Settings) -> Result<Self, RelayError> {
+    fn new(settings: &Settings, metrics: Metrics) -> Result<Self, RelayError> {
         let database = &settings.database;
         let access = Access::new(
             database.url.expose(),
@@ -153,6 +160,7 @@ impl Plan {
                 routing: settings.route.topic.clone(),
             },
             settings: settings.clone(),
+            metrics,
         })
     }
 
@@ -181,6 +189,7 @@ impl Plan {
         let warden = warden::start(
             Arc::clone(&publisher),
             self.settings.kafka.message_timeout_ms,
+            self.metrics.clone(),
         );
         let (news_out, news) = mpsc::channel(NEWS_MAX);
         let marks_committed = Arc::new(AtomicU64::new(0));
@@ -189,10 +198,18 @@ impl Plan {
             news: news_out.clone(),
             marks_committed: Arc::clone(&marks_committed),
             delivers: told.delivers,
+            metrics: self.metrics.clone(),
         });
         let (reader, reading) = self.start_reader(news_out.clone());
         let (markers, mut tasks) = self.start_markers(&news_out);
         tasks.extend([keeping, reading]);
+        let (sampling, stop_sampling) = oneshot::channel();
+        tasks.push(sampler::start(
+            self.session(Purpose::Read),
+            Backlog::new(&self.names, self.member.token),
+            self.metrics.clone(),
+            stop_sampling,
+        ));
         let health = Health::new(probes, publisher.trouble(), told.answers);
         let relay = &self.settings.relay;
         let limits = Limits {
@@ -215,7 +232,10 @@ impl Plan {
             marks_committed,
         };
         drop(news_out);
-        let ended = Flow::new(window, hands, timing, health).run(shutdown).await;
+        let meter = Meter::new(self.metrics.clone());
+        let flow = Flow::new(window, hands, timing, health, meter);
+        let ended = flow.run(shutdown).await;
+        drop(sampling);
         warden.abort();
         probe.abort();
         see_off(tasks, &publisher).await;
@@ -245,6 +265,7 @@ impl Plan {
             ),
             route: self.route.clone(),
             envelope: Envelope::new(self.settings.events.source.clone()),
+            metrics: self.metrics.clone(),
         };
         (asks_in, tokio::spawn(reader.run(asks, news)))
     }

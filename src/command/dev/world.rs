@@ -22,6 +22,7 @@ use crate::outbox::error::OutboxError;
 use crate::outbox::migration;
 use crate::outbox::names::Names;
 use crate::outbox::session::{Access, Purpose, Session};
+use crate::process::metrics::Metrics;
 use crate::process::settings::{Settings, environment};
 use crate::process::shutdown::Shutdown;
 use crate::process::telemetry;
@@ -57,7 +58,9 @@ impl Relay {
         let stop = Shutdown::default();
         let (probes, readiness) = watch::channel(Readiness::default());
         let asked = stop.clone();
-        let run = async move { relay::run(&settings, Options::default(), asked, probes).await };
+        let options = Options::default();
+        let metrics = Metrics::new("");
+        let run = async move { relay::run(&settings, options, asked, probes, metrics).await };
         Self {
             stop,
             readiness,

@@ -239,13 +239,16 @@ impl Window {
         let Some(epoch) = self.lanes.get(&lane).map(|book| book.epoch) else {
             return;
         };
-        if let Some(open) = self.open.get_mut(&at) {
-            open.stage = Stage::Burying;
-        }
+        let Some(open) = self.open.get_mut(&at) else {
+            return;
+        };
+        open.stage = Stage::Burying;
+        let topic = Arc::clone(&self.queues[open.queue].topic);
         self.burials.push(Burial {
             at,
             lane,
             epoch,
+            topic,
             failure,
             attempts,
         });

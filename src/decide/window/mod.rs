@@ -68,6 +68,8 @@ pub struct Burial {
     pub lane: Lane,
     /// The epoch under which it must be held.
     pub epoch: Epoch,
+    /// Where it was to go; empty if no record could be built.
+    pub topic: Arc<str>,
     /// Why.
     pub failure: Failure,
     /// How often it was tried; 0 if no record could be built.
