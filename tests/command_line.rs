@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::process::{Command, Output};
 
-use outbox_relay::http::{self, Readiness};
+use outbox_relay::http;
 use outbox_relay::process::metrics::Metrics;
+use outbox_relay::readiness::Readiness;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 

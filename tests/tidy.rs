@@ -24,10 +24,11 @@ const FOLDERS: [&str; 8] = [
     "tests",
 ];
 /// The floor of each module; one names only floors below its own.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("event", 0),
     ("record", 0),
     ("outcome", 0),
+    ("readiness", 0),
     ("decide", 1),
     ("process", 2),
     ("outbox", 3),

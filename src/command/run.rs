@@ -7,11 +7,12 @@ use std::path::Path;
 use tokio::sync::watch;
 
 use super::{Done, Exit, Refusal, settings};
-use crate::http::{self, Readiness};
+use crate::http;
 use crate::process::metrics::Metrics;
 use crate::process::settings::warnings;
 use crate::process::shutdown::Shutdown;
 use crate::process::telemetry;
+use crate::readiness::Readiness;
 use crate::relay::{self, Ended, Options};
 
 /// Move events from the outbox to Kafka until a signal ends it

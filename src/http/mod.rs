@@ -15,25 +15,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::process::metrics::Metrics;
+use crate::readiness::Readiness;
 
 /// The version of the text format (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Whether the relay is delivering, or why not.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Readiness {
-    /// Whether it is.
-    pub ready: bool,
-    /// Why not, one short fact each; free of secrets and of what is in events.
-    pub reasons: Vec<String>,
-    /// The lanes it holds.
-    pub lanes: usize,
-}
 
 /// The probes could not be offered.
 #[derive(Debug, thiserror::Error)]
@@ -151,8 +140,10 @@ mod tests {
         let reasons = vec!["kafka is away".to_owned()];
         tell.send_replace(Readiness {
             ready: false,
+            starting: true,
             reasons,
             lanes: 3,
+            circuits: Vec::new(),
         });
         let (status, body) = get(address, "/livez").await;
         assert_eq!(
@@ -163,7 +154,7 @@ mod tests {
         assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
         assert_eq!(
             body,
-            r#"{"ready":false,"reasons":["kafka is away"],"lanes":3}"#
+            r#"{"ready":false,"starting":true,"reasons":["kafka is away"],"lanes":3,"circuits":[]}"#
         );
     }
 
@@ -176,12 +167,17 @@ mod tests {
         );
         tell.send_replace(Readiness {
             ready: true,
+            starting: false,
             reasons: Vec::new(),
             lanes: 16,
+            circuits: Vec::new(),
         });
         let (status, body) = get(address, "/readyz").await;
         assert_eq!(status, "HTTP/1.1 200 OK");
-        assert_eq!(body, r#"{"ready":true,"reasons":[],"lanes":16}"#);
+        assert_eq!(
+            body,
+            r#"{"ready":true,"starting":false,"reasons":[],"lanes":16,"circuits":[]}"#
+        );
     }
 
     #[tokio::test]

@@ -8,6 +8,9 @@
 //! - these commits are synchronous: a lease or a death that was reported is not taken back.
 
 use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryScalar;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::error::OutboxError;
@@ -17,13 +20,15 @@ use crate::decide::share::Peer;
 use crate::decide::window::Burial;
 use crate::event::{Epoch, Lane};
 use crate::process::clock;
+use crate::readiness::Readiness;
 
 /// `beat`: locks this relay's heartbeat row. Index: primary key of the relays.
 const BEAT: &str = "
 /* beat */
-INSERT INTO {relays} AS r (token, name, version, routing, expires_at, delivers)
-VALUES ($1, $2, $3, $4, now() + $5 * interval '1 millisecond', $6)
-ON CONFLICT (token) DO UPDATE SET expires_at = excluded.expires_at, delivers = excluded.delivers
+INSERT INTO {relays} AS r (token, name, version, routing, expires_at, delivers, state)
+VALUES ($1, $2, $3, $4, now() + $5 * interval '1 millisecond', $6, $7)
+ON CONFLICT (token) DO UPDATE
+SET expires_at = excluded.expires_at, delivers = excluded.delivers, state = excluded.state
 RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint
 ";
 
@@ -136,6 +141,9 @@ pub struct View {
     pub free: usize,
 }
 
+/// The heartbeat, which answers with the database's clock, in milliseconds since the Unix epoch.
+type Beat<'q> = QueryScalar<'q, sqlx::Postgres, i64, PgArguments>;
+
 /// The lease statements of one outbox, for one relay.
 #[derive(Debug)]
 pub struct Leases {
@@ -184,22 +192,19 @@ impl Leases {
         ]
     }
 
-    /// Says that this relay lives and whether it delivers, and renews all of its leases.
+    /// Says that this relay lives, whether it delivers, and what else it says of itself, and renews
+    /// all of its leases.
     pub async fn renew(
         &self,
         session: &mut Session,
         delivers: bool,
+        readiness: &Readiness,
     ) -> Result<Renewal, OutboxError> {
         session
             .run(async |connection| {
                 let asked_ms = clock::boot_ms();
-                let database_ms = sqlx::query_scalar(AssertSqlSafe(self.beat.as_str()))
-                    .bind(self.member.token)
-                    .bind(&self.member.name)
-                    .bind(&self.member.version)
-                    .bind(&self.member.routing)
-                    .bind(self.ttl_ms)
-                    .bind(delivers)
+                let database_ms = self
+                    .beat(self.ttl_ms, delivers, readiness)
                     .fetch_one(&mut *connection)
                     .await?;
                 let answered_ms = clock::boot_ms();
@@ -214,6 +219,32 @@ impl Leases {
                 })
             })
             .await
+    }
+
+    /// Says why this relay has not begun: for people, because it counts among those that share the
+    /// lanes only once it has.
+    pub async fn announce(
+        &self,
+        session: &mut Session,
+        readiness: &Readiness,
+    ) -> Result<(), OutboxError> {
+        session
+            .run(async |connection| {
+                let announced = self.beat(0, false, readiness).fetch_one(connection).await;
+                announced.map(|_database_ms| ())
+            })
+            .await
+    }
+
+    fn beat<'q>(&'q self, ttl_ms: i64, delivers: bool, readiness: &'q Readiness) -> Beat<'q> {
+        sqlx::query_scalar(AssertSqlSafe(self.beat.as_str()))
+            .bind(self.member.token)
+            .bind(&self.member.name)
+            .bind(&self.member.version)
+            .bind(&self.member.routing)
+            .bind(ttl_ms)
+            .bind(delivers)
+            .bind(Json(readiness))
     }
 
     /// Looks at the relays and at the lanes that are free.

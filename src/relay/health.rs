@@ -6,11 +6,12 @@
 
 use tokio::sync::watch;
 
+use crate::decide::verdict;
 use crate::decide::window::Window;
-use crate::http::Readiness;
 use crate::kafka::trouble::Trouble;
 use crate::outbox::error::OutboxError;
-use crate::outcome::Report;
+use crate::outcome::{Failure, Report};
+use crate::readiness::Readiness;
 
 /// The probes are told this often, in milliseconds.
 const OBSERVE_MS: u64 = 250;
@@ -35,6 +36,14 @@ impl Repeat {
             self.said_ms = Some(now_ms);
         }
         due
+    }
+}
+
+/// A failure in a few words, and what to do about it.
+fn with_cure(failure: &Failure) -> String {
+    match verdict::cure(failure.code) {
+        Some(cure) => format!("{}; {cure}", failure.reason),
+        None => failure.reason.clone(),
     }
 }
 
@@ -89,10 +98,10 @@ impl Health {
                         class = %failure.class,
                         code = failure.code,
                         "records are not confirmed and will be tried again: {}",
-                        failure.reason
+                        with_cure(failure)
                     );
                 }
-                self.failure = Some(failure.to_string());
+                self.failure = Some(with_cure(failure));
             }
         }
     }
@@ -141,8 +150,10 @@ impl Health {
         }
         let readiness = Readiness {
             ready: reasons.is_empty(),
+            starting: false,
             reasons,
             lanes: window.held().len(),
+            circuits: Vec::new(),
         };
         self.probes.send_if_modified(|told| {
             let news = *told != readiness;
@@ -156,7 +167,7 @@ impl Health {
         let trouble = self.kafka.borrow();
         trouble
             .as_ref()
-            .map(|trouble| trouble.reason.clone())
+            .map(ToString::to_string)
             .or_else(|| self.failure.clone())
             .unwrap_or_else(|| "records wait for their delivery reports".to_owned())
     }

@@ -28,6 +28,7 @@ use crate::outbox::leases::{Leases, Renewal, View};
 use crate::outbox::session::Session;
 use crate::process::clock;
 use crate::process::metrics::Metrics;
+use crate::readiness::Readiness;
 
 /// The lanes are looked at this often: a free one is taken within it.
 const LOOK_MS: u64 = 200;
@@ -54,6 +55,8 @@ pub(super) struct Ties {
     pub(super) marks_committed: Arc<AtomicU64>,
     /// Whether this relay delivers; the probe tells, and other relays hear it with each heartbeat.
     pub(super) delivers: watch::Receiver<bool>,
+    /// What this relay says of itself; it goes with each heartbeat.
+    pub(super) readiness: watch::Receiver<Readiness>,
     pub(super) metrics: Metrics,
 }
 
@@ -180,10 +183,14 @@ impl Keeper {
         let delivers = *self.ties.delivers.borrow_and_update();
         let asked_ms = clock::boot_ms();
         let marks_committed = self.ties.marks_committed.load(Ordering::Acquire);
+        let readiness = self.ties.readiness.borrow().clone();
         let Renewal {
             lanes: renewed,
             database_ahead_ms,
-        } = self.leases.renew(&mut self.session, delivers).await?;
+        } = self
+            .leases
+            .renew(&mut self.session, delivers, &readiness)
+            .await?;
         self.renew_at = Instant::now() + Duration::from_millis(self.terms.renew_ms);
         let fly_until_ms = self.fly_until_ms(asked_ms);
         let mut news = self.drop_lost(&renewed);

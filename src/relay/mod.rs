@@ -57,7 +57,6 @@ use self::timing::Timing;
 use crate::decide::envelope::Envelope;
 use crate::decide::route::{Route, RouteError};
 use crate::decide::window::{Limits, Window};
-use crate::http::Readiness;
 use crate::kafka::KafkaError;
 use crate::kafka::producer::{self, KafkaPublisher};
 use crate::outbox::backlog::Backlog;
@@ -71,6 +70,7 @@ use crate::outbox::session::{Access, Purpose, Session};
 use crate::process::metrics::Metrics;
 use crate::process::settings::Settings;
 use crate::process::shutdown::Shutdown;
+use crate::readiness::Readiness;
 
 /// The largest record that librdkafka takes by default (`message.max.bytes`), in bytes.
 const RECORD_BYTES_MAX: u64 = 1_000_000;
@@ -168,6 +168,11 @@ impl Plan {
         Session::new(&self.access, purpose)
     }
 
+    fn leases(&self) -> Leases {
+        let ttl_ms = self.settings.lanes.lease_ttl_ms;
+        Leases::new(&self.names, self.member.clone(), ttl_ms)
+    }
+
     fn terms(&self) -> Terms {
         let lanes = &self.settings.lanes;
         Terms {
@@ -198,6 +203,7 @@ impl Plan {
             news: news_out.clone(),
             marks_committed: Arc::clone(&marks_committed),
             delivers: told.delivers,
+            readiness: probes.subscribe(),
             metrics: self.metrics.clone(),
         });
         let (reader, reading) = self.start_reader(news_out.clone());
@@ -245,7 +251,7 @@ impl Plan {
     fn start_keeper(&self, ties: Ties) -> (mpsc::UnboundedSender<news::Errand>, JoinHandle<()>) {
         let (errands_in, errands) = mpsc::unbounded_channel();
         let terms = self.terms();
-        let leases = Leases::new(&self.names, self.member.clone(), terms.ttl_ms);
+        let leases = self.leases();
         let session = self.session(Purpose::Keep);
         let keeper = Keeper::new(session, leases, terms, ties);
         (errands_in, tokio::spawn(keeper.run(errands)))

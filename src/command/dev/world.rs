@@ -17,7 +17,6 @@ use crate::dev::postgres::Server;
 use crate::dev::service::{Service, TOPICS};
 use crate::dev::story::{Story, Summary};
 use crate::dev::{DevError, News, lines, table};
-use crate::http::Readiness;
 use crate::outbox::error::OutboxError;
 use crate::outbox::migration;
 use crate::outbox::names::Names;
@@ -26,6 +25,7 @@ use crate::process::metrics::Metrics;
 use crate::process::settings::{Settings, environment};
 use crate::process::shutdown::Shutdown;
 use crate::process::telemetry;
+use crate::readiness::Readiness;
 use crate::relay::{self, Ended, Options, RelayError};
 
 /// The relay gets this long to be ready, and what was committed this long to arrive.
