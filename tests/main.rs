@@ -11,7 +11,6 @@ mod dead;
 mod delivery;
 mod dev;
 mod failures;
-mod faults;
 mod lanes;
 mod metrics;
 mod migration;

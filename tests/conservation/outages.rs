@@ -5,155 +5,57 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::checker;
-use super::dice::{Dice, seed_or};
-use super::observe::{self, After};
+use super::site::{MEMORY_MIB, Site, note};
 use super::watched::Watched;
-use super::workload::Workload;
-use crate::support::{Kafka, Outbox, Postgres, Receiver, eventually};
+use crate::support::{Kafka, Outbox, Postgres, Receiver};
 
 const SOON: Duration = Duration::from_mins(2);
-/// Records flow again within 5 s; the rest is for a busy machine, and for the server itself, which
-/// answers a first client before it serves every other.
-const FLOWS_WITHIN: Duration = Duration::from_secs(5 + 15);
-/// What the window, the producer's queue and the program itself may take, in MiB. A relay that
-/// kept the backlog of the outage in memory would need far more.
-const MEMORY_MIB: u64 = 128;
 /// Rows that wait when a server is back, as one bulk of some 200 MiB of records.
 const BULK_ROWS: i32 = 100_000;
 const WINDOW_ROWS: usize = 2_000;
 const SETTINGS: [(&str, &str); 1] = [("relay.window_rows", "2000")];
 
-/// Servers of one's own, an outbox on them, and all that is at work on it.
-struct Site {
-    postgres: Postgres,
-    kafka: Kafka,
-    outbox: Outbox,
-    receiver: Receiver,
-    workload: Workload,
-    watched: Watched,
-}
-
-impl Site {
-    async fn start(settings: &[(&str, &str)]) -> Self {
-        let (postgres, kafka) = tokio::join!(Postgres::private(&[]), Kafka::private(&[]));
-        let outbox = Outbox::create_on(&postgres, &kafka).await;
-        let receiver = Receiver::start(&kafka, &[&outbox.topic]).await;
-        let workload = Workload::start(outbox.url(), &Dice::new(seed_or(5)));
-        let watched = Watched::start(&outbox, settings);
-        let site = Self {
-            postgres,
-            kafka,
-            outbox,
-            receiver,
-            workload,
-            watched,
-        };
-        site.flows(SOON).await;
-        site.watched.is_ready().await;
-        site
-    }
-
-    /// Waits for records that are not there yet.
-    async fn flows(&self, within: Duration) {
-        let wanted = self.receiver.count() + 100;
-        eventually("records flow", within, async || {
-            let seen = self.receiver.count();
-            (seen >= wanted).then_some(()).ok_or(seen)
-        })
-        .await;
-    }
-
-    /// Waits until writers have committed so many more events.
-    async fn backlog_grows(&self, events: usize) {
-        let wanted = self.workload.committed() + events;
-        eventually("writers write", SOON, async || {
-            let committed = self.workload.committed();
-            (committed >= wanted).then_some(()).ok_or(committed)
-        })
-        .await;
-    }
-
-    /// Records flow again, the relay says so, and no row was blamed.
-    async fn is_back(&self, what: &str) {
-        let begun = Instant::now();
-        self.flows(FLOWS_WITHIN).await;
-        note(&format!(
-            "{what}: records flow after {:?}, peak memory {} MiB",
-            begun.elapsed(),
-            self.watched.peak_memory_mib()
-        ));
-        self.watched.is_ready().await;
-        assert_eq!(self.outbox.count("attempts > 0").await, 0);
-    }
-
-    /// Ends the run and has it judged; so many rows may have been delivered twice.
-    async fn end(mut self, windows_lost: Vec<usize>) {
-        let ledger = self.workload.stop().await;
-        self.outbox.drained(SOON).await;
-        let peak_mib = self.watched.peak_memory_mib();
-        assert!(peak_mib <= MEMORY_MIB, "{peak_mib} MiB");
-        assert_eq!(self.outbox.count("attempts > 0").await, 0);
-        self.watched.relay.terminate();
-        assert_eq!(self.watched.relay.wait_exit(SOON).await, 0);
-        let history = observe::history(
-            &self.outbox,
-            &self.receiver,
-            ledger,
-            After::Mark,
-            windows_lost,
-        )
-        .await;
-        note(&format!(
-            "{} records, {} duplicates",
-            history.delivered.len(),
-            checker::duplicates(&history.delivered)
-        ));
-        checker::assert_conserved(&history);
-        drop(self.postgres);
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "what was measured is worth a line")]
-fn note(text: &str) {
-    eprintln!("{text}");
+/// Servers of one's own, and all that is at work on them.
+async fn site(settings: &[(&str, &str)]) -> (Postgres, Kafka, Site) {
+    let (postgres, kafka) = tokio::join!(Postgres::private(&[]), Kafka::private(&[]));
+    let outbox = Outbox::create_on(&postgres, &kafka).await;
+    let site = Site::start(outbox, &kafka, settings).await;
+    (postgres, kafka, site)
 }
 
 #[tokio::test]
 async fn kafka_may_stop_crash_and_freeze_and_all_is_conserved() {
-    let mut site = Site::start(&SETTINGS).await;
-    site.kafka.stop().await;
+    let (_postgres, mut kafka, site) = site(&SETTINGS).await;
+    kafka.stop().await;
     site.watched.is_not_ready("kafka: ").await;
     site.backlog_grows(1_000).await;
-    site.kafka.start().await;
+    kafka.start().await;
     site.is_back("Kafka stopped").await;
 
-    site.kafka.kill().await;
+    kafka.kill().await;
     site.watched.is_not_ready("kafka: ").await;
-    site.kafka.start().await;
+    kafka.start().await;
     site.is_back("Kafka killed").await;
 
-    site.kafka.freeze();
+    kafka.freeze();
     site.watched.is_not_ready("kafka: ").await;
     site.backlog_grows(1_000).await;
-    site.kafka.thaw();
+    kafka.thaw();
     site.is_back("Kafka frozen").await;
     site.end(vec![WINDOW_ROWS; 3]).await;
 }
 
 #[tokio::test]
 async fn postgresql_may_restart_and_crash_and_nothing_is_delivered_twice() {
-    let mut site = Site::start(&SETTINGS).await;
-    site.postgres.stop_fast().await;
+    let (mut postgres, _kafka, site) = site(&SETTINGS).await;
+    postgres.stop_fast().await;
     site.watched.is_not_ready("database: ").await;
-    site.postgres.start().await;
+    postgres.start().await;
     site.is_back("PostgreSQL stopped").await;
 
-    site.postgres.stop_immediate().await;
+    postgres.stop_immediate().await;
     site.watched.is_not_ready("database: ").await;
-    site.postgres.start().await;
+    postgres.start().await;
     site.is_back("PostgreSQL crashed").await;
     site.end(Vec::new()).await;
 }

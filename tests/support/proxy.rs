@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -60,9 +61,15 @@ struct Shared {
     /// Each change ends the connections that are open.
     cuts: watch::Sender<usize>,
     traps: Mutex<Traps>,
+    server: Mutex<String>,
+    accepted: AtomicUsize,
 }
 
 impl Shared {
+    fn server(&self) -> MutexGuard<'_, String> {
+        self.server.lock().expect("no wire panics")
+    }
+
     fn traps(&self) -> MutexGuard<'_, Traps> {
         self.traps.lock().expect("no wire panics")
     }
@@ -84,8 +91,10 @@ impl Proxy {
             weather: watch::Sender::new(Weather::default()),
             cuts: watch::Sender::new(0),
             traps: Mutex::default(),
+            server: Mutex::new(server.to_owned()),
+            accepted: AtomicUsize::new(0),
         });
-        let accepting = tokio::spawn(accept(listener, server.to_owned(), Arc::clone(&shared)));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self {
             address,
             shared,
@@ -96,6 +105,16 @@ impl Proxy {
     /// Where clients reach it (`host:port`).
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Leads later connections to another server, as a name does after a fail-over.
+    pub(crate) fn lead_to(&self, server: &str) {
+        server.clone_into(&mut self.shared.server());
+    }
+
+    /// How many connections clients have made.
+    pub(crate) fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::Relaxed)
     }
 
     /// Closes every connection that is open.
@@ -166,12 +185,13 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: String, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
+        shared.accepted.fetch_add(1, Ordering::Relaxed);
         if shared.weather.borrow().refuses {
             continue;
         }
-        let (server, shared) = (server.clone(), Arc::clone(&shared));
+        let (server, shared) = (shared.server().clone(), Arc::clone(&shared));
         tokio::spawn(async move {
             let mut cuts = shared.cuts.subscribe();
             let connection = connect(client, &server, &shared);

@@ -213,3 +213,16 @@ async fn kafka_leads_those_who_come_through_the_proxy_to_the_proxy() {
     let receiver = Receiver::start(&kafka, &[&topic]).await;
     assert_eq!(receiver.read_to_end(SOON).await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_proxy_that_leads_elsewhere_leaves_what_is_open_where_it_is() {
+    let mut line = Line::lay().await;
+    let heir = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    line.proxy.lead_to(&heir.local_addr().unwrap().to_string());
+    let (mut client, mut server) = connect(&line.proxy, &heir).await;
+    says(&mut client, "new").await;
+    hears(&mut server, "new").await;
+    says(&mut line.client, "old").await;
+    hears(&mut line.server, "old").await;
+    assert_eq!(line.proxy.accepted(), 2);
+}
