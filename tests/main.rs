@@ -11,6 +11,7 @@ mod dead;
 mod delivery;
 mod dev;
 mod failures;
+mod fault_list;
 mod lanes;
 mod metrics;
 mod migration;
