@@ -21,6 +21,7 @@ mod pooler;
 mod privileges;
 mod reading;
 mod readme;
+mod secrets;
 mod secure;
 mod status;
 mod support;

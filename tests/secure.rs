@@ -92,8 +92,12 @@ async fn status(outbox: &Outbox) -> serde_json::Value {
     serde_json::from_str(&verb.stdout().join("\n")).expect("it prints one JSON object")
 }
 
-/// A broker with a listener for SASL over TLS, and one user.
-async fn guarded_kafka(certificates: &Certificates, address: &str) -> Kafka {
+/// A broker with a listener for SASL over TLS, and one user, `relay`.
+pub(crate) async fn guarded_kafka(
+    certificates: &Certificates,
+    address: &str,
+    password: &str,
+) -> Kafka {
     let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
     let settings = [
         (
@@ -110,7 +114,7 @@ async fn guarded_kafka(certificates: &Certificates, address: &str) -> Kafka {
         ("ssl.truststore.type", "PEM"),
         ("ssl.truststore.location", &certificates.path("ca.pem")),
     ];
-    let user = format!("SCRAM-SHA-512=[name=relay,password={PASSWORD}]");
+    let user = format!("SCRAM-SHA-512=[name=relay,password={password}]");
     let listener = format!("SASL_SSL://{address}");
     let listener = Listener {
         listens: &listener,
@@ -123,7 +127,7 @@ async fn guarded_kafka(certificates: &Certificates, address: &str) -> Kafka {
 async fn kafka_is_reached_by_sasl_over_tls_and_a_wrong_password_is_told() {
     let certificates = Certificates::create();
     let address = format!("localhost:{}", crate::support::free_port());
-    let kafka = guarded_kafka(&certificates, &address).await;
+    let kafka = guarded_kafka(&certificates, &address, PASSWORD).await;
     let outbox = Outbox::create_on(Postgres::shared().await, &kafka).await;
     outbox.write_many(200, 50).await;
     let authority = certificates.path("ca.pem");
