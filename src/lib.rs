@@ -9,10 +9,10 @@
 //! 5  command   one file a verb: run, migrate, check, status, dev, health
 //! 4  relay     the loop that polls, publishes and marks; the keeper of leases
 //!    dev       a throw-away world to try it in
-//! 3  outbox    PostgreSQL      kafka  the producer      http  probes
-//! 2  process   settings, telemetry, shutdown, clock
+//! 3  outbox    PostgreSQL      kafka  the producer      http  probes, metrics
+//! 2  process   settings, telemetry, metrics, shutdown, clock
 //! 1  decide    window, reading, share, pace, back-off, route, envelope, verdict: values in, values out
-//! 0  event  record  outcome
+//! 0  event  record  outcome  readiness
 //! ```
 
 pub mod command;
@@ -24,5 +24,6 @@ pub mod kafka;
 pub mod outbox;
 pub mod outcome;
 pub mod process;
+pub mod readiness;
 pub mod record;
 pub mod relay;

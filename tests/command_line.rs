@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::process::{Command, Output};
 
-use outbox_relay::http::{self, Readiness};
+use outbox_relay::http;
+use outbox_relay::process::metrics::Metrics;
+use outbox_relay::readiness::Readiness;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -154,7 +156,7 @@ async fn health_tells_a_relay_from_nothing() {
     let (_tell, told) = watch::channel(Readiness::default());
     let server = http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = server.address();
-    let serving = tokio::spawn(server.serve(told));
+    let serving = tokio::spawn(server.serve(told, Metrics::new("1")));
     let (code, stdout, stderr) = health_of(address).await;
     assert_eq!(
         (code, stdout),

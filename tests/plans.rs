@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use explain::{Explainer, Plan};
 use outbox_relay::decide::order::AfterPublish;
+use outbox_relay::outbox::backlog::Backlog;
 use outbox_relay::outbox::leases::{Leases, Member};
 use outbox_relay::outbox::mark::Marks;
 use outbox_relay::outbox::names::Names;
@@ -55,10 +56,11 @@ impl Statements {
         };
         let mut explainer = Explainer::new(outbox.url());
         let leases = Leases::new(&names, member, 3_600_000);
-        let mut lanes = leases
+        let claim = leases
             .claim(explainer.session(Purpose::Keep), 16, &[])
             .await
             .expect("the lanes are free");
+        let mut lanes = claim.lanes;
         lanes.sort_unstable_by_key(|lease| lease.lane.0);
         assert_eq!(lanes.len(), 16);
         Self {
@@ -89,6 +91,17 @@ impl Statements {
         );
         self.explainer
             .explain(Purpose::Read, "ANALYZE, BUFFERS, ", statement, &arguments)
+            .await
+    }
+
+    /// The plan, as it ran, of the sample for the metrics.
+    async fn sample(&mut self) -> Plan {
+        let names = Names::new("public", "outbox");
+        let backlog = Backlog::new(&names, self.leases.token());
+        let arguments = format!("'{}', 1000", self.leases.token());
+        let options = "ANALYZE, BUFFERS, ";
+        self.explainer
+            .explain(Purpose::Read, options, backlog.statement(), &arguments)
             .await
     }
 
@@ -129,6 +142,12 @@ impl Statements {
                 "{name}, {state}"
             );
         }
+        let sample = self.sample().await;
+        let mut ways = sample.ways_to("outbox");
+        ways.sort_unstable();
+        let indexes = ["outbox_delayed", "outbox_unpublished"];
+        assert_eq!(ways, indexes, "sample, {state}: {sample:#?}");
+        assert_eq!(sample.rows_removed("outbox"), 0, "sample, {state}");
         let names = Names::new("public", "outbox");
         for after in [AfterPublish::Mark, AfterPublish::Delete] {
             let marks = Marks::new(&names, after);
@@ -169,7 +188,7 @@ impl Statements {
 fn arguments_of(name: &str) -> &'static str {
     const TOKEN: &str = "'00000000-0000-0000-0000-000000000000'";
     match name {
-        "beat" => "'00000000-0000-0000-0000-000000000000', 'a', '1', 'r', 1000, true",
+        "beat" => "'00000000-0000-0000-0000-000000000000', 'a', '1', 'r', 1000, true, '{}'",
         "renew" => "'00000000-0000-0000-0000-000000000000', 1000",
         "view" => "",
         "claim" => "'00000000-0000-0000-0000-000000000000', 'a', 1000, 4, '{}'",

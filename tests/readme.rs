@@ -13,10 +13,12 @@ use self::pages::{blocks, keys, page, quoted, statements};
 use crate::support::{Kafka, Outbox, Receiver, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/failures.md",
+    "docs/faults.md",
+    "docs/metrics.md",
     "docs/writers.md",
     "docs/operations.md",
 ];

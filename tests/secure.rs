@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::lanes::{LONG_LEASES, named_relay};
 use crate::support::tally::assert_once_in_order;
 use crate::support::{
-    Certificates, Kafka, Listener, Outbox, Postgres, Probes, Receiver, RelayProcess,
+    Certificates, Kafka, Listener, Outbox, Postgres, Probes, Receiver, RelayProcess, eventually,
 };
 
 /// How long anything may take on a busy machine.
@@ -14,6 +14,8 @@ const SOON: Duration = Duration::from_secs(40);
 /// Passwords; no output may show a part of either.
 const PASSWORD: &str = "canary-right";
 const WRONG_PASSWORD: &str = "canary-wrong";
+/// What is told to whoever gave a wrong one.
+const CREDENTIALS_CURE: &str = "correct `sasl.username`, `sasl.password`";
 
 fn assert_discreet(relay: &RelayProcess) {
     let lines = [relay.stdout(), relay.stderr()].concat();
@@ -83,8 +85,19 @@ async fn postgresql_is_reached_by_tls_that_knows_whom_it_talks_to() {
     }
 }
 
-/// A broker with a listener for SASL over TLS, and one user.
-async fn guarded_kafka(certificates: &Certificates, address: &str) -> Kafka {
+/// What `status --json` says.
+async fn status(outbox: &Outbox) -> serde_json::Value {
+    let mut verb = outbox.verb(&["status", "--json"], &[]);
+    assert_eq!(verb.wait_exit(SOON).await, 0, "{:?}", verb.stderr());
+    serde_json::from_str(&verb.stdout().join("\n")).expect("it prints one JSON object")
+}
+
+/// A broker with a listener for SASL over TLS, and one user, `relay`.
+pub(crate) async fn guarded_kafka(
+    certificates: &Certificates,
+    address: &str,
+    password: &str,
+) -> Kafka {
     let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
     let settings = [
         (
@@ -101,7 +114,7 @@ async fn guarded_kafka(certificates: &Certificates, address: &str) -> Kafka {
         ("ssl.truststore.type", "PEM"),
         ("ssl.truststore.location", &certificates.path("ca.pem")),
     ];
-    let user = format!("SCRAM-SHA-512=[name=relay,password={PASSWORD}]");
+    let user = format!("SCRAM-SHA-512=[name=relay,password={password}]");
     let listener = format!("SASL_SSL://{address}");
     let listener = Listener {
         listens: &listener,
@@ -114,7 +127,7 @@ async fn guarded_kafka(certificates: &Certificates, address: &str) -> Kafka {
 async fn kafka_is_reached_by_sasl_over_tls_and_a_wrong_password_is_told() {
     let certificates = Certificates::create();
     let address = format!("localhost:{}", crate::support::free_port());
-    let kafka = guarded_kafka(&certificates, &address).await;
+    let kafka = guarded_kafka(&certificates, &address, PASSWORD).await;
     let outbox = Outbox::create_on(Postgres::shared().await, &kafka).await;
     outbox.write_many(200, 50).await;
     let authority = certificates.path("ca.pem");
@@ -139,6 +152,21 @@ async fn kafka_is_reached_by_sasl_over_tls_and_a_wrong_password_is_told() {
     let told = probes.wait_for("uthentication failed", SOON).await;
     println!("{told}");
     assert!(told.contains("\"ready\":false"), "{told}");
+    assert!(told.contains(CREDENTIALS_CURE), "{told}");
+    refused.logs(CREDENTIALS_CURE, SOON).await;
+    let waits = eventually("status tells of the relay that waits", SOON, async || {
+        let told = status(&outbox).await;
+        let waits = told["relays"][0]["starting"] == true;
+        if waits {
+            Ok(told)
+        } else {
+            Err(told.to_string())
+        }
+    })
+    .await;
+    assert_eq!(waits["relays"][0]["ready"], false, "{waits}");
+    let reason = waits["relays"][0]["reasons"][0].as_str().unwrap();
+    assert!(reason.contains(CREDENTIALS_CURE), "{reason}");
     refused.logs("uthentication failed", SOON).await;
     assert!(refused.runs(), "it waits");
     refused.terminate();

@@ -96,6 +96,14 @@ async fn status_names_the_relays_and_who_holds_which_lane() {
     assert_eq!(relays[0]["name"], "shop-1");
     assert_eq!(relays[0]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(relays[0]["alive"], true);
+    assert_eq!(relays[0]["starting"], false);
+    assert_eq!(told["circuits"], serde_json::json!([]));
+    eventually("a heartbeat says that it delivers", SOON, async || {
+        let told = status(&outbox).await;
+        let ready = told["relays"][0]["ready"] == true;
+        if ready { Ok(()) } else { Err(told.to_string()) }
+    })
+    .await;
     let mut people = outbox.verb(&["status"], &[]);
     assert_eq!(people.wait_exit(SOON).await, 0);
     let text = people.stdout().join("\n");

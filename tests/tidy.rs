@@ -24,10 +24,11 @@ const FOLDERS: [&str; 8] = [
     "tests",
 ];
 /// The floor of each module; one names only floors below its own.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("event", 0),
     ("record", 0),
     ("outcome", 0),
+    ("readiness", 0),
     ("decide", 1),
     ("process", 2),
     ("outbox", 3),
@@ -42,8 +43,8 @@ const FLOORS: [(&str, u8); 13] = [
 /// Up to this floor the code is pure.
 const PURE: u8 = 1;
 /// Crates that touch the world.
-const WORLDLY_CRATES: [&str; 7] = [
-    "axum", "config", "rdkafka", "rustix", "sqlx", "tokio", "tracing",
+const WORLDLY_CRATES: [&str; 8] = [
+    "axum", "config", "metrics", "rdkafka", "rustix", "sqlx", "tokio", "tracing",
 ];
 /// Parts of the standard library that touch the world.
 const WORLDLY_PARTS: [&str; 6] = ["env", "fs", "io", "net", "process", "thread"];

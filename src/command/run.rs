@@ -7,10 +7,12 @@ use std::path::Path;
 use tokio::sync::watch;
 
 use super::{Done, Exit, Refusal, settings};
-use crate::http::{self, Readiness};
+use crate::http;
+use crate::process::metrics::Metrics;
 use crate::process::settings::warnings;
 use crate::process::shutdown::Shutdown;
 use crate::process::telemetry;
+use crate::readiness::Readiness;
 use crate::relay::{self, Ended, Options};
 
 /// Move events from the outbox to Kafka until a signal ends it
@@ -44,11 +46,13 @@ impl Run {
             .await
             .map_err(|error| Refusal::new(Exit::Usage, &error))?;
         let (probes, readiness) = watch::channel(Readiness::default());
-        tokio::spawn(server.serve(readiness));
+        let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
+        let metrics = Metrics::new(&librdkafka);
+        tokio::spawn(server.serve(readiness, metrics.clone()));
         let options = Options {
             adopt_kafka_cluster: self.adopt_kafka_cluster,
         };
-        let ended = relay::run(&settings, options, shutdown, probes)
+        let ended = relay::run(&settings, options, shutdown, probes, metrics)
             .await
             .map_err(|error| Refusal::new(Exit::Usage, &error))?;
         match ended {

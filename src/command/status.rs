@@ -11,6 +11,7 @@ use crate::outbox::identity::Identity;
 use crate::outbox::names::Names;
 use crate::outbox::session::{Purpose, Session};
 use crate::outbox::status::{Count, Heartbeat, HeldLane, Status};
+use crate::readiness::Circuit;
 
 /// Show the backlog, the oldest event in it, dead events, lanes and relays
 #[derive(Debug, clap::Args)]
@@ -81,7 +82,11 @@ fn json_of(status: &Status) -> Value {
             "expires_at": relay.expires_at,
             "alive": relay.alive,
             "lanes": relay.lanes,
+            "ready": relay.alive && relay.readiness.ready,
+            "starting": relay.starting,
+            "reasons": relay.readiness.reasons,
         })).collect::<Vec<_>>(),
+        "circuits": status.circuits(),
     })
 }
 
@@ -133,6 +138,8 @@ fn lanes_text(lanes: &[HeldLane]) -> String {
 fn relay_text(relay: &Heartbeat) -> String {
     let state = if relay.alive {
         format!("{} lanes", relay.lanes)
+    } else if relay.starting {
+        "waits to start".to_owned()
     } else {
         format!("gone since {}", relay.expires_at.format("%F %T UTC"))
     };
@@ -153,9 +160,17 @@ fn cures(status: &Status) -> Vec<String> {
         .filter(|lane| !lane.held)
         .map(|lane| lane.lane.to_string())
         .collect();
-    if !alive {
+    for relay in &status.relays {
+        if relay.alive || relay.starting {
+            let reasons = relay.readiness.reasons.iter();
+            cures.extend(reasons.map(|reason| format!("relay {}: {reason}", relay.name)));
+        }
+    }
+    cures.extend(status.circuits().into_iter().map(circuit_text));
+    let starting = status.relays.iter().any(|relay| relay.starting);
+    if !alive && !starting {
         cures.push("no relay runs: start one with `outbox-relay run`".to_owned());
-    } else if !free.is_empty() {
+    } else if alive && !free.is_empty() {
         cures.push(format!(
             "nobody holds lane {}: running relays take a lane once its lease ran out; if it \
              lasts, look at their logs and /readyz",
@@ -170,6 +185,20 @@ fn cures(status: &Status) -> Vec<String> {
         );
     }
     cures
+}
+
+fn circuit_text(circuit: &Circuit) -> String {
+    let told = format!(
+        "topic {} takes nothing since {} ({}): {}",
+        circuit.topic,
+        circuit.since.format("%F %T UTC"),
+        circuit.state,
+        circuit.reason
+    );
+    match &circuit.cure {
+        Some(cure) => format!("{told}; {cure}"),
+        None => told,
+    }
 }
 
 fn count_text(count: Count) -> String {
@@ -196,6 +225,7 @@ fn grouped(number: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::readiness::Readiness;
 
     fn status() -> Status {
         let none = Count {
@@ -222,6 +252,11 @@ mod tests {
             started_at: at,
             expires_at: at,
             alive,
+            starting: false,
+            readiness: Readiness {
+                ready: true,
+                ..Readiness::default()
+            },
             lanes: 16,
         }
     }
@@ -256,6 +291,53 @@ mod tests {
         assert!(cures(&status)[0].contains("lane 7"));
         status.dead.rows = 1;
         assert!(cures(&status)[1].contains("dead_class"));
+    }
+
+    #[test]
+    fn a_relay_that_does_not_deliver_says_why_and_one_that_is_gone_says_nothing() {
+        let mut status = status();
+        let mut troubled = relay(true);
+        troubled.readiness.ready = false;
+        troubled.readiness.reasons = vec!["kafka: authentication failed".to_owned()];
+        troubled.readiness.circuits = vec![Circuit {
+            topic: "orders".to_owned(),
+            state: "open".to_owned(),
+            since: "2026-03-04T05:06:07Z".parse().unwrap(),
+            reason: "no such topic".to_owned(),
+            cure: Some("create the topic".to_owned()),
+        }];
+        status.relays.push(troubled);
+        assert_eq!(
+            cures(&status),
+            [
+                "relay shop-1: kafka: authentication failed",
+                "topic orders takes nothing since 2026-03-04 05:06:07 UTC (open): no such topic; \
+                 create the topic",
+            ]
+        );
+        let told = json_of(&status);
+        assert_eq!(told["relays"][0]["ready"], false);
+        assert_eq!(
+            told["relays"][0]["reasons"][0],
+            "kafka: authentication failed"
+        );
+        assert_eq!(told["circuits"][0]["topic"], "orders");
+        assert_eq!(told["circuits"][0]["cure"], "create the topic");
+        status.relays[0].alive = false;
+        assert_eq!(cures(&status).len(), 1, "no relay runs");
+        assert_eq!(json_of(&status)["circuits"], json!([]));
+    }
+
+    #[test]
+    fn a_relay_that_waits_to_start_is_told_with_what_it_waits_for() {
+        let mut status = status();
+        let mut waits = relay(false);
+        waits.starting = true;
+        waits.readiness.reasons = vec!["kafka: no broker answered".to_owned()];
+        status.relays.push(waits);
+        assert_eq!(cures(&status), ["relay shop-1: kafka: no broker answered"]);
+        let text = text_of(&status, "public.outbox");
+        assert!(text.contains("shop-1  waits to start"), "{text}");
     }
 
     #[test]

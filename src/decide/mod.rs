@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod checkup;
 pub mod dead;
 pub mod envelope;
+pub mod labels;
 pub mod letter;
 pub mod order;
 pub mod pace;

@@ -1,7 +1,8 @@
-//! The probes: is the process alive, and is it delivering.
+//! The probes, and the page of metrics: is the process alive, is it delivering, and how much.
 //!
-//! Owns the address and the two answers. Does not know what readiness follows from: it is told,
-//! through a watch. Knows no database and no broker, so that `/livez` answers in any outage.
+//! Owns the address and the three answers. Does not know what readiness follows from: it is told,
+//! through a watch. Knows no database and no broker, so that every answer comes in any outage and
+//! costs neither of them anything.
 //!
 //! Invariant: no answer holds more than counts and reasons; nothing of an event, nothing secret.
 
@@ -10,22 +11,18 @@ use std::net::SocketAddr;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// Whether the relay is delivering, or why not.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Readiness {
-    /// Whether it is.
-    pub ready: bool,
-    /// Why not, one short fact each; free of secrets and of what is in events.
-    pub reasons: Vec<String>,
-    /// The lanes it holds.
-    pub lanes: usize,
-}
+use crate::process::metrics::Metrics;
+use crate::readiness::Readiness;
+
+/// The version of the text format (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The probes could not be offered.
 #[derive(Debug, thiserror::Error)]
@@ -68,11 +65,14 @@ impl Server {
     pub fn serve(
         self,
         readiness: watch::Receiver<Readiness>,
+        metrics: Metrics,
     ) -> impl Future<Output = Result<(), HttpError>> + Send {
         let routes = Router::new()
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
-            .with_state(readiness);
+            .with_state(readiness)
+            .route("/metrics", get(page))
+            .with_state(metrics);
         async move {
             axum::serve(self.listener, routes)
                 .await
@@ -99,6 +99,11 @@ async fn readyz(
     (status, Json(now))
 }
 
+/// All that is counted, in the text format of Prometheus.
+async fn page(State(metrics): State<Metrics>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.page())
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -114,7 +119,7 @@ mod tests {
         let (tell, told) = watch::channel(Readiness::default());
         let server = bind(ANY_PORT).await.unwrap();
         let address = server.address();
-        tokio::spawn(server.serve(told));
+        tokio::spawn(server.serve(told, Metrics::new("1")));
         (address, tell)
     }
 
@@ -135,8 +140,10 @@ mod tests {
         let reasons = vec!["kafka is away".to_owned()];
         tell.send_replace(Readiness {
             ready: false,
+            starting: true,
             reasons,
             lanes: 3,
+            circuits: Vec::new(),
         });
         let (status, body) = get(address, "/livez").await;
         assert_eq!(
@@ -147,7 +154,7 @@ mod tests {
         assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
         assert_eq!(
             body,
-            r#"{"ready":false,"reasons":["kafka is away"],"lanes":3}"#
+            r#"{"ready":false,"starting":true,"reasons":["kafka is away"],"lanes":3,"circuits":[]}"#
         );
     }
 
@@ -160,12 +167,17 @@ mod tests {
         );
         tell.send_replace(Readiness {
             ready: true,
+            starting: false,
             reasons: Vec::new(),
             lanes: 16,
+            circuits: Vec::new(),
         });
         let (status, body) = get(address, "/readyz").await;
         assert_eq!(status, "HTTP/1.1 200 OK");
-        assert_eq!(body, r#"{"ready":true,"reasons":[],"lanes":16}"#);
+        assert_eq!(
+            body,
+            r#"{"ready":true,"starting":false,"reasons":[],"lanes":16,"circuits":[]}"#
+        );
     }
 
     #[tokio::test]
@@ -174,6 +186,18 @@ mod tests {
         let error = bind(first.address()).await.unwrap_err();
         let named = format!("http.listen: cannot listen at {}", first.address());
         assert_eq!(error.to_string(), named);
+    }
+
+    #[tokio::test]
+    async fn what_is_counted_is_there_for_prometheus() {
+        let (address, _tell) = served().await;
+        let (status, body) = get(address, "/metrics").await;
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        assert!(
+            body.contains("# TYPE outbox_relay_lanes_owned gauge"),
+            "{body}"
+        );
+        assert!(body.contains("outbox_relay_takeovers_total 0"), "{body}");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 
 use crate::event::EventRef;
 use crate::outcome::{Failure, Report};
+use crate::process::metrics::TopicSlot;
 use crate::record::Record;
 
 /// One record under way.
@@ -13,6 +14,10 @@ pub struct Flight {
     pub at: EventRef,
     /// The hand-over's ticket, which comes back with the report unchanged.
     pub handed_over: u64,
+    /// Where its topic is counted; comes back unchanged too.
+    pub topic: TopicSlot,
+    /// When its event was created, in milliseconds since the Unix epoch by the database's clock.
+    pub created_ms: i64,
 }
 
 /// A flight and what became of it.

@@ -18,6 +18,7 @@ use rdkafka::producer::ProducerContext;
 use tokio::sync::watch;
 
 use super::failure;
+use crate::decide::verdict;
 use crate::outcome::Class;
 
 /// `RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN`: follows a complaint that says why, and says it not.
@@ -35,8 +36,13 @@ pub struct Trouble {
 }
 
 impl fmt::Display for Trouble {
+    /// The client's words, and what to do about it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
+        f.write_str(&self.reason)?;
+        match verdict::cure(self.code) {
+            Some(cure) => write!(f, "; {cure}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -101,22 +107,21 @@ impl ClientContext for Listener {
 
     fn error(&self, error: ClientError, reason: &str) {
         let failure = failure(&error);
-        let new = self.trouble.send_if_modified(|last| {
+        self.trouble.send_if_modified(|last| {
             let new = last
                 .as_ref()
                 .is_none_or(|last| failure.code != ALL_BROKERS_DOWN && last.reason != reason);
             if new {
-                *last = Some(Trouble {
+                let trouble = Trouble {
                     class: failure.class,
                     code: failure.code,
                     reason: reason.to_owned(),
-                });
+                };
+                tracing::warn!(code = trouble.code, class = %trouble.class, "kafka: {trouble}");
+                *last = Some(trouble);
             }
             new
         });
-        if new {
-            tracing::warn!(code = failure.code, class = %failure.class, "kafka: {reason}");
-        }
     }
 }
 

@@ -8,6 +8,9 @@
 //! - these commits are synchronous: a lease or a death that was reported is not taken back.
 
 use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryScalar;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::error::OutboxError;
@@ -16,13 +19,17 @@ use super::session::{Session, column};
 use crate::decide::share::Peer;
 use crate::decide::window::Burial;
 use crate::event::{Epoch, Lane, Lease};
+use crate::process::clock;
+use crate::readiness::Readiness;
 
 /// `beat`: locks this relay's heartbeat row. Index: primary key of the relays.
 const BEAT: &str = "
 /* beat */
-INSERT INTO {relays} AS r (token, name, version, routing, expires_at, delivers)
-VALUES ($1, $2, $3, $4, now() + $5 * interval '1 millisecond', $6)
-ON CONFLICT (token) DO UPDATE SET expires_at = excluded.expires_at, delivers = excluded.delivers
+INSERT INTO {relays} AS r (token, name, version, routing, expires_at, delivers, state)
+VALUES ($1, $2, $3, $4, now() + $5 * interval '1 millisecond', $6, $7)
+ON CONFLICT (token) DO UPDATE
+SET expires_at = excluded.expires_at, delivers = excluded.delivers, state = excluded.state
+RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint
 ";
 
 /// `renew`: locks the lanes held under this token. The lanes are few and read whole. A lease that
@@ -51,7 +58,7 @@ SELECT (SELECT coalesce(array_agg(r.token), '{}') FROM {relays} AS r WHERE r.exp
 const CLAIM: &str = "
 /* claim */
 WITH free AS (
-    SELECT lane FROM {leases}
+    SELECT lane, token IS NOT NULL AS expired FROM {leases}
     WHERE (token IS NULL OR expires_at IS NULL OR expires_at <= now()) AND lane <> ALL ($5)
     LIMIT $4
     FOR UPDATE SKIP LOCKED
@@ -61,7 +68,7 @@ SET owner = $2, token = $1, epoch = l.epoch + 1,
     expires_at = now() + $3 * interval '1 millisecond'
 FROM free
 WHERE l.lane = free.lane
-RETURNING l.lane, l.epoch, l.rereads
+RETURNING l.lane, l.epoch, l.rereads, free.expired
 ";
 
 /// `release`: locks one lane by its primary key.
@@ -110,6 +117,24 @@ pub struct Member {
     pub routing: String,
 }
 
+/// What a renewal brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// The lanes that are still held.
+    pub lanes: Vec<Lease>,
+    /// The database's clock less our boot-time clock, in milliseconds.
+    pub database_ahead_ms: i64,
+}
+
+/// What a claim brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The lanes that were claimed.
+    pub lanes: Vec<Lease>,
+    /// How many of them had a lease that ran out, instead of being given back.
+    pub taken_over: usize,
+}
+
 /// What the lease tables show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
@@ -120,6 +145,9 @@ pub struct View {
     /// How many of them nobody holds.
     pub free: usize,
 }
+
+/// The heartbeat, which answers with the database's clock, in milliseconds since the Unix epoch.
+type Beat<'q> = QueryScalar<'q, sqlx::Postgres, i64, PgArguments>;
 
 /// The lease statements of one outbox, for one relay.
 #[derive(Debug)]
@@ -169,32 +197,59 @@ impl Leases {
         ]
     }
 
-    /// Says that this relay lives and whether it delivers, and renews all of its leases; returns
-    /// those that it still holds.
+    /// Says that this relay lives, whether it delivers, and what else it says of itself, and renews
+    /// all of its leases.
     pub async fn renew(
         &self,
         session: &mut Session,
         delivers: bool,
-    ) -> Result<Vec<Lease>, OutboxError> {
+        readiness: &Readiness,
+    ) -> Result<Renewal, OutboxError> {
         session
             .run(async |connection| {
-                sqlx::query(AssertSqlSafe(self.beat.as_str()))
-                    .bind(self.member.token)
-                    .bind(&self.member.name)
-                    .bind(&self.member.version)
-                    .bind(&self.member.routing)
-                    .bind(self.ttl_ms)
-                    .bind(delivers)
-                    .execute(&mut *connection)
+                let asked_ms = clock::boot_ms();
+                let database_ms = self
+                    .beat(self.ttl_ms, delivers, readiness)
+                    .fetch_one(&mut *connection)
                     .await?;
+                let answered_ms = clock::boot_ms();
                 let rows = sqlx::query(AssertSqlSafe(self.renew.as_str()))
                     .bind(self.member.token)
                     .bind(self.ttl_ms)
                     .fetch_all(&mut *connection)
                     .await?;
-                rows.iter().map(lease).collect()
+                Ok(Renewal {
+                    lanes: rows.iter().map(lease).collect::<Result<_, _>>()?,
+                    database_ahead_ms: ahead_ms(database_ms, asked_ms, answered_ms),
+                })
             })
             .await
+    }
+
+    /// Says why this relay has not begun: for people, because it counts among those that share the
+    /// lanes only once it has.
+    pub async fn announce(
+        &self,
+        session: &mut Session,
+        readiness: &Readiness,
+    ) -> Result<(), OutboxError> {
+        session
+            .run(async |connection| {
+                let announced = self.beat(0, false, readiness).fetch_one(connection).await;
+                announced.map(|_database_ms| ())
+            })
+            .await
+    }
+
+    fn beat<'q>(&'q self, ttl_ms: i64, delivers: bool, readiness: &'q Readiness) -> Beat<'q> {
+        sqlx::query_scalar(AssertSqlSafe(self.beat.as_str()))
+            .bind(self.member.token)
+            .bind(&self.member.name)
+            .bind(&self.member.version)
+            .bind(&self.member.routing)
+            .bind(ttl_ms)
+            .bind(delivers)
+            .bind(Json(readiness))
     }
 
     /// Looks at the relays and at the lanes that are free.
@@ -225,7 +280,7 @@ impl Leases {
         session: &mut Session,
         want: usize,
         excluded: &[Lane],
-    ) -> Result<Vec<Lease>, OutboxError> {
+    ) -> Result<Claim, OutboxError> {
         let excluded: Vec<i16> = excluded.iter().map(|lane| lane.0).collect();
         session
             .run(async |connection| {
@@ -237,7 +292,12 @@ impl Leases {
                     .bind(excluded)
                     .fetch_all(connection)
                     .await?;
-                rows.iter().map(lease).collect()
+                let expired = rows.iter().map(|row| column::<bool>(row, 2));
+                let expired = expired.collect::<Result<Vec<_>, _>>()?;
+                Ok(Claim {
+                    lanes: rows.iter().map(lease).collect::<Result<_, _>>()?,
+                    taken_over: expired.into_iter().filter(|&expired| expired).count(),
+                })
             })
             .await
     }
@@ -311,6 +371,13 @@ impl Leases {
             .await?;
         Ok(())
     }
+}
+
+/// How far the database's clock is ahead, given what it said between two readings of ours: it is
+/// taken to have answered half-way, so the error is at most half of that time.
+fn ahead_ms(database_ms: i64, asked_ms: u64, answered_ms: u64) -> i64 {
+    let half_way_ms = asked_ms.midpoint(answered_ms);
+    database_ms.saturating_sub(i64::try_from(half_way_ms).unwrap_or(i64::MAX))
 }
 
 fn lease(row: &sqlx::postgres::PgRow) -> Result<Lease, sqlx::Error> {

@@ -7,12 +7,14 @@
 //! what is not, at most [`COUNTED_MAX`] rows of it, or reads what the catalog remembers.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::error::OutboxError;
 use super::names::Names;
 use super::session::{Session, column};
+use crate::readiness::{self, Circuit, Readiness};
 
 /// So many rows are counted one by one; beyond that a number is an estimate.
 pub const COUNTED_MAX: i64 = 100_000;
@@ -120,6 +122,7 @@ FROM {leases} AS l ORDER BY l.lane
 const RELAYS: &str = "
 /* relays */
 SELECT r.name, r.version, r.started_at, r.expires_at, r.expires_at > now(),
+    r.expires_at > now() - interval '15 seconds', r.state,
     (SELECT count(*) FROM {leases} AS l WHERE l.token = r.token AND l.expires_at > now())
 FROM {relays} AS r ORDER BY r.started_at, r.name
 ";
@@ -159,6 +162,10 @@ pub struct Heartbeat {
     pub expires_at: DateTime<Utc>,
     /// Whether it counts as alive.
     pub alive: bool,
+    /// Whether it waits for a dependency and has not begun.
+    pub starting: bool,
+    /// What it said of itself last.
+    pub readiness: Readiness,
     /// The lanes that it holds.
     pub lanes: i64,
 }
@@ -210,6 +217,12 @@ impl Status {
                 })
             })
             .await
+    }
+
+    /// The topics that take nothing, as the live relays tell.
+    pub fn circuits(&self) -> Vec<&Circuit> {
+        let live = self.relays.iter().filter(|relay| relay.alive);
+        readiness::merged(live.map(|relay| &relay.readiness))
     }
 
     /// The statements that walk the outbox, for those who look at their plans; each takes
@@ -288,13 +301,18 @@ fn lane(row: &PgRow) -> Result<HeldLane, sqlx::Error> {
 }
 
 fn heartbeat(row: &PgRow) -> Result<Heartbeat, sqlx::Error> {
+    let state: Option<Value> = column(row, 6)?;
+    let readiness: Option<Readiness> = state.and_then(|state| serde_json::from_value(state).ok());
+    let heard_lately: bool = column(row, 5)?;
     Ok(Heartbeat {
         name: column(row, 0)?,
         version: column(row, 1)?,
         started_at: column(row, 2)?,
         expires_at: column(row, 3)?,
         alive: column(row, 4)?,
-        lanes: column(row, 5)?,
+        starting: heard_lately && readiness.as_ref().is_some_and(|told| told.starting),
+        readiness: readiness.unwrap_or_default(),
+        lanes: column(row, 7)?,
     })
 }
 

@@ -1,6 +1,7 @@
-//! The process itself: its settings, its logs, its clock and the signals that end it.
+//! The process itself: its settings, its logs and metrics, its clock and the signals that end it.
 
 pub mod clock;
+pub mod metrics;
 pub mod panic;
 pub mod settings;
 pub mod shutdown;

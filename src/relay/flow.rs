@@ -17,14 +17,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::health::{Doing, Health};
-use super::letter::publish;
+use super::letter::Outgoing;
+use super::meter::Meter;
 use super::news::{Errand, News};
 use super::notice::{log_burial, log_notice};
 use super::timing::{MarkTimer, PollTimer, Timing};
-use crate::decide::letter::LetterFormat;
-use crate::decide::window::{Ask, Window};
+use crate::decide::window::{Ask, Notice, Window};
 use crate::event::{EventRef, Lane};
-use crate::kafka::publish::{Flight, Landing, Publish};
+use crate::kafka::publish::{Landing, Publish};
 use crate::outbox::error::OutboxError;
 use crate::outcome::Class;
 use crate::process::clock;
@@ -46,7 +46,7 @@ const TURN_MS: u64 = 100;
 /// Those who work for the loop.
 #[derive(Debug)]
 pub(super) struct Hands<P> {
-    pub(super) publisher: Arc<P>,
+    pub(super) publisher: Outgoing<P>,
     pub(super) landings: mpsc::UnboundedReceiver<Landing>,
     pub(super) news: mpsc::Receiver<News>,
     pub(super) reader: mpsc::Sender<Ask>,
@@ -75,7 +75,7 @@ pub(super) struct Flow<P> {
     poll: PollTimer,
     marks: Vec<MarkTimer>,
     health: Health,
-    letters: LetterFormat,
+    meter: Meter,
     grace_ms: u64,
     /// When the grace ends, in boot milliseconds, once a stop was asked for.
     stop_by_ms: Option<u64>,
@@ -90,7 +90,7 @@ impl<P: Publish> Flow<P> {
         hands: Hands<P>,
         timing: Timing,
         health: Health,
-        letters: LetterFormat,
+        meter: Meter,
     ) -> Self {
         let markers = hands.markers.len();
         Self {
@@ -99,7 +99,7 @@ impl<P: Publish> Flow<P> {
             poll: PollTimer::new(timing),
             marks: vec![MarkTimer::default(); markers],
             health,
-            letters,
+            meter,
             grace_ms: timing.grace_ms,
             stop_by_ms: None,
             lingering: Vec::new(),
@@ -136,7 +136,9 @@ impl<P: Publish> Flow<P> {
         self.give_back();
         let mark_ms = self.mark(now_ms);
         let poll_ms = self.ask(now_ms);
-        self.health.observe(&self.window, now_ms);
+        if self.health.observe(&self.window, now_ms) {
+            self.meter.observe(&self.window);
+        }
         let due_ms = self.window.due_ms();
         [mark_ms, poll_ms, due_ms, self.stop_by_ms]
             .into_iter()
@@ -154,12 +156,10 @@ impl<P: Publish> Flow<P> {
                 break;
             };
             self.handed_over += 1;
-            let flight = Flight {
-                at: next.at,
-                handed_over: self.handed_over,
-            };
-            let refused = publish(&*self.hands.publisher, flight, &next, self.letters, now_ms);
+            let flight = self.meter.flight(&next, self.handed_over);
+            let refused = self.hands.publisher.publish(flight, &next, now_ms);
             if let Err(failure) = refused {
+                self.meter.failed(flight.topic, failure.class);
                 let is_full = failure.class == Class::BackPressure;
                 self.window.report(flight.at, Err(failure), now_ms);
                 if is_full {
@@ -171,10 +171,18 @@ impl<P: Publish> Flow<P> {
 
     fn bury(&mut self) {
         for burial in self.window.take_burials() {
+            let class = burial.judgement.class;
+            if burial.state.is_final() {
+                self.meter.dead(&burial.topic, class);
+            }
             log_burial(&burial);
             self.errand(Errand::Bury(burial));
         }
         for notice in self.window.take_notices() {
+            match &notice {
+                Notice::Opened(topic, _) => self.meter.circuit(topic, true),
+                Notice::Closed(topic) => self.meter.circuit(topic, false),
+            }
             log_notice(&notice);
         }
     }
@@ -239,6 +247,7 @@ impl<P: Publish> Flow<P> {
         let now_ms = clock::boot_ms();
         for (flight, report) in landings.drain(..) {
             self.health.landed(&report, now_ms);
+            self.meter.landed(&flight, &report, now_ms);
             self.window.report(flight.at, report, now_ms);
         }
     }
@@ -295,7 +304,9 @@ impl<P: Publish> Flow<P> {
                 fly_until_ms,
                 marks_committed,
                 session,
+                database_ahead_ms,
             } => {
+                self.meter.compared(database_ahead_ms);
                 for lease in lanes {
                     self.window
                         .renew(lease.lane, lease.epoch, fly_until_ms, now_ms);

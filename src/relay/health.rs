@@ -4,22 +4,28 @@
 //!
 //! Invariant: a state that lasts is told once and then every half minute, not at every failure.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
+use crate::decide::verdict;
 use crate::decide::window::Window;
-use crate::http::Readiness;
 use crate::kafka::trouble::Trouble;
 use crate::outbox::error::OutboxError;
-use crate::outcome::Report;
+use crate::outcome::{Class, Failure, Report};
+use crate::process::clock;
+use crate::readiness::{Circuit, Readiness};
 
 /// The probes are told this often, in milliseconds.
 const OBSERVE_MS: u64 = 250;
 /// What lasts is logged this often, in milliseconds.
 const REPEAT_MS: u64 = 30_000;
-/// Records unreported for this long mean that Kafka does not take them, in milliseconds.
-const STUCK_MS: u64 = 2_000;
+/// Records unreported for this long mean that Kafka does not take them, in milliseconds. A topic that
+/// the client does not know takes it two seconds to say so.
+const STUCK_MS: u64 = 3_000;
 
 /// Says a lasting thing once, then at intervals.
 #[derive(Debug, Default)]
@@ -65,6 +71,14 @@ struct Database {
     log: Repeat,
 }
 
+/// A failure in a few words, and what to do about it.
+fn with_cure(failure: &Failure) -> String {
+    match verdict::cure(failure.code) {
+        Some(cure) => format!("{}; {cure}", failure.reason),
+        None => failure.reason.clone(),
+    }
+}
+
 /// What is known of the relay's state.
 #[derive(Debug)]
 pub(super) struct Health {
@@ -77,6 +91,8 @@ pub(super) struct Health {
     keeping: Database,
     kafka_log: Repeat,
     failure: Option<String>,
+    /// When each open circuit was first seen.
+    opened: HashMap<Arc<str>, DateTime<Utc>>,
     landed_ms: u64,
     observed_ms: u64,
     published: u64,
@@ -98,6 +114,7 @@ impl Health {
             keeping: Database::default(),
             kafka_log: Repeat::default(),
             failure: None,
+            opened: HashMap::new(),
             landed_ms: 0,
             observed_ms: 0,
             published: 0,
@@ -118,10 +135,14 @@ impl Health {
                         class = %failure.class,
                         code = failure.code,
                         "records are not confirmed and will be tried again: {}",
-                        failure.reason
+                        with_cure(failure)
                     );
                 }
-                self.failure = Some(failure.to_string());
+                self.failure = Some(with_cure(failure));
+                if matches!(failure.class, Class::Record | Class::Topic) {
+                    // Kafka answers: it is the record or its topic that is wrong.
+                    self.landed_ms = now_ms;
+                }
             }
         }
     }
@@ -172,10 +193,10 @@ impl Health {
         self.observed_ms = 0;
     }
 
-    /// Tells the probes, at a decent interval.
-    pub(super) fn observe(&mut self, window: &Window, now_ms: u64) {
+    /// Tells the probes, at a decent interval; returns whether it was time to.
+    pub(super) fn observe(&mut self, window: &Window, now_ms: u64) -> bool {
         if now_ms < self.observed_ms + OBSERVE_MS {
-            return;
+            return false;
         }
         self.observed_ms = now_ms;
         let census = window.census();
@@ -196,21 +217,56 @@ impl Health {
         }
         let readiness = Readiness {
             ready: reasons.is_empty(),
+            starting: false,
             reasons,
             lanes: window.held().len(),
+            circuits: self.circuits(window, now_ms),
         };
         self.probes.send_if_modified(|told| {
             let news = *told != readiness;
             *told = readiness;
             news
         });
+        true
+    }
+
+    /// The open circuits; each keeps the time at which it was first seen.
+    fn circuits(&mut self, window: &Window, now_ms: u64) -> Vec<Circuit> {
+        let open = window.circuits(now_ms);
+        self.opened
+            .retain(|topic, _| open.iter().any(|circuit| circuit.topic == *topic));
+        let mut circuits: Vec<Circuit> = open
+            .into_iter()
+            .map(|circuit| {
+                let open_ms = i64::try_from(circuit.open_ms).unwrap_or(0);
+                let since = self
+                    .opened
+                    .entry(Arc::clone(&circuit.topic))
+                    .or_insert_with(|| clock::wall() - TimeDelta::milliseconds(open_ms));
+                let refusal = circuit.refusal.as_ref();
+                Circuit {
+                    topic: circuit.topic.to_string(),
+                    state: if refusal.is_some() { "open" } else { "crowded" }.to_owned(),
+                    since: *since,
+                    reason: refusal.map_or_else(
+                        || "its records fail, and fill half of the window".to_owned(),
+                        |failure| failure.reason.clone(),
+                    ),
+                    cure: refusal
+                        .and_then(|failure| verdict::cure(failure.code))
+                        .map(ToOwned::to_owned),
+                }
+            })
+            .collect();
+        circuits.sort_by(|a, b| a.topic.cmp(&b.topic));
+        circuits
     }
 
     fn why_stuck(&self) -> String {
         let trouble = self.kafka.borrow();
         trouble
             .as_ref()
-            .map(|trouble| trouble.reason.clone())
+            .map(ToString::to_string)
             .or_else(|| self.failure.clone())
             .unwrap_or_else(|| "records wait for their delivery reports".to_owned())
     }

@@ -25,9 +25,11 @@ use crate::decide::share::{Peer, fair_share, yields};
 use crate::decide::window::Burial;
 use crate::event::{Epoch, Lane, Lease};
 use crate::outbox::error::OutboxError;
-use crate::outbox::leases::{Leases, View};
+use crate::outbox::leases::{Leases, Renewal, View};
 use crate::outbox::session::Session;
 use crate::process::clock;
+use crate::process::metrics::Metrics;
+use crate::readiness::Readiness;
 
 /// The lanes are looked at this often: a free one is taken within it.
 const LOOK_MS: u64 = 200;
@@ -61,6 +63,9 @@ pub(super) struct Ties {
     pub(super) marks_committed: Arc<AtomicU64>,
     /// Whether this relay delivers; the probe tells, and other relays hear it with each heartbeat.
     pub(super) delivers: watch::Receiver<bool>,
+    /// What this relay says of itself; it goes with each heartbeat.
+    pub(super) readiness: watch::Receiver<Readiness>,
+    pub(super) metrics: Metrics,
 }
 
 /// Keeps the leases for the loop.
@@ -208,7 +213,14 @@ impl Keeper {
         let delivers = *self.ties.delivers.borrow_and_update();
         let asked_ms = clock::boot_ms();
         let marks_committed = self.ties.marks_committed.load(Ordering::Acquire);
-        let renewed = self.leases.renew(&mut self.session, delivers).await?;
+        let readiness = self.ties.readiness.borrow().clone();
+        let Renewal {
+            lanes: renewed,
+            database_ahead_ms,
+        } = self
+            .leases
+            .renew(&mut self.session, delivers, &readiness)
+            .await?;
         self.renew_at = Instant::now() + Duration::from_millis(self.terms.renew_ms);
         let fly_until_ms = self.fly_until_ms(asked_ms);
         let mut news = self.drop_lost(&renewed);
@@ -217,6 +229,7 @@ impl Keeper {
             lanes: renewed,
             fly_until_ms,
             marks_committed,
+            database_ahead_ms,
             session: self.session.connects(),
         });
         Ok(news)
@@ -332,7 +345,8 @@ impl Keeper {
             .leases
             .claim(&mut self.session, want, &excluded)
             .await?;
-        Ok(self.adopt(&claimed, self.fly_until_ms(asked_ms)))
+        self.ties.metrics.taken_over(claimed.taken_over);
+        Ok(self.adopt(&claimed.lanes, self.fly_until_ms(asked_ms)))
     }
 
     /// How many lanes this relay should hold; none while it is still open whether it yields.

@@ -28,10 +28,12 @@ mod health;
 mod keeper;
 mod letter;
 mod marker;
+mod meter;
 mod news;
 mod notice;
 mod probe;
 mod reader;
+mod sampler;
 mod start;
 mod timing;
 mod warden;
@@ -40,7 +42,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -48,7 +50,9 @@ pub use self::flow::Ended;
 use self::flow::{Flow, Hands};
 use self::health::Health;
 use self::keeper::{Keeper, Terms, Ties};
+use self::letter::Outgoing;
 use self::marker::Marker;
+use self::meter::Meter;
 use self::reader::Reader;
 use self::start::Ready;
 pub(crate) use self::start::kafka_config;
@@ -58,9 +62,9 @@ use crate::decide::envelope::Envelope;
 use crate::decide::route::{Route, RouteError};
 use crate::decide::topic::Allowed;
 use crate::decide::window::{Limits, Window};
-use crate::http::Readiness;
 use crate::kafka::KafkaError;
 use crate::kafka::producer::{self, KafkaPublisher};
+use crate::outbox::backlog::Backlog;
 use crate::outbox::error::OutboxError;
 use crate::outbox::identity::Mismatch;
 use crate::outbox::leases::{Leases, Member};
@@ -69,8 +73,10 @@ use crate::outbox::names::Names;
 use crate::outbox::page::Pages;
 use crate::outbox::session::{Access, Purpose, Session};
 use crate::outcome::Defect;
+use crate::process::metrics::Metrics;
 use crate::process::settings::{self, Settings};
 use crate::process::shutdown::Shutdown;
+use crate::readiness::Readiness;
 
 /// The largest record that librdkafka takes by default (`message.max.bytes`), in bytes.
 const RECORD_BYTES_MAX: u64 = 1_000_000;
@@ -117,8 +123,9 @@ pub async fn run(
     options: Options,
     shutdown: Shutdown,
     probes: watch::Sender<Readiness>,
+    metrics: Metrics,
 ) -> Result<Option<Ended>, RelayError> {
-    let plan = Plan::new(settings)?;
+    let plan = Plan::new(settings, metrics)?;
     let started = tokio::select! {
         started = start::wait_for_dependencies(&plan, options, &probes) => started?,
         () = shutdown.wait() => return Ok(None),
@@ -144,10 +151,11 @@ struct Plan {
     route: Route,
     policy: Policy,
     member: Member,
+    metrics: Metrics,
 }
 
 impl Plan {
-    fn new(settings: &Settings) -> Result<Self, RelayError> {
+    fn new(settings: &Settings, metrics: Metrics) -> Result<Self, RelayError> {
         let database = &settings.database;
         let access = Access::new(
             database.url.expose(),
@@ -167,11 +175,17 @@ impl Plan {
                 routing: settings.route.topic.clone(),
             },
             settings: settings.clone(),
+            metrics,
         })
     }
 
     fn session(&self, purpose: Purpose) -> Session {
         Session::new(&self.access, purpose)
+    }
+
+    fn leases(&self) -> Leases {
+        let ttl_ms = self.settings.lanes.lease_ttl_ms;
+        Leases::new(&self.names, self.member.clone(), ttl_ms)
     }
 
     fn terms(&self) -> Terms {
@@ -195,6 +209,7 @@ impl Plan {
         let warden = warden::start(
             Arc::clone(&publisher),
             self.settings.kafka.message_timeout_ms,
+            self.metrics.clone(),
         );
         let (news_out, news) = mpsc::channel(NEWS_MAX);
         let marks_committed = Arc::new(AtomicU64::new(0));
@@ -203,10 +218,19 @@ impl Plan {
             news: news_out.clone(),
             marks_committed: Arc::clone(&marks_committed),
             delivers: told.delivers,
+            readiness: probes.subscribe(),
+            metrics: self.metrics.clone(),
         });
         let (reader, reading) = self.start_reader(news_out.clone());
         let (markers, mut tasks) = self.start_markers(&news_out);
         tasks.extend([keeping, reading]);
+        let (sampling, stop_sampling) = oneshot::channel();
+        tasks.push(sampler::start(
+            self.session(Purpose::Read),
+            Backlog::new(&self.names, self.member.token),
+            self.metrics.clone(),
+            stop_sampling,
+        ));
         let health = Health::new(probes, publisher.trouble(), told.answers);
         let relay = &self.settings.relay;
         let limits = Limits {
@@ -220,7 +244,10 @@ impl Plan {
             grace_ms: relay.shutdown_grace_ms,
         };
         let hands = Hands {
-            publisher: Arc::clone(&publisher),
+            publisher: Outgoing {
+                publisher: Arc::clone(&publisher),
+                letters: self.settings.failure.dead_letter_format,
+            },
             landings,
             news,
             reader,
@@ -229,9 +256,10 @@ impl Plan {
             marks_committed,
         };
         drop(news_out);
-        let letters = self.settings.failure.dead_letter_format;
-        let flow = Flow::new(window, hands, timing, health, letters);
+        let meter = Meter::new(self.metrics.clone());
+        let flow = Flow::new(window, hands, timing, health, meter);
         let ended = flow.run(shutdown).await;
+        drop(sampling);
         warden.abort();
         probe.abort();
         see_off(tasks, &publisher).await;
@@ -241,7 +269,7 @@ impl Plan {
     fn start_keeper(&self, ties: Ties) -> (mpsc::UnboundedSender<news::Errand>, JoinHandle<()>) {
         let (errands_in, errands) = mpsc::unbounded_channel();
         let terms = self.terms();
-        let leases = Leases::new(&self.names, self.member.clone(), terms.ttl_ms);
+        let leases = self.leases();
         let session = self.session(Purpose::Keep);
         let keeper = Keeper::new(session, leases, terms, ties);
         (errands_in, tokio::spawn(keeper.run(errands)))
@@ -261,6 +289,7 @@ impl Plan {
             ),
             route: self.route.clone(),
             envelope: Envelope::new(self.settings.events.source.clone()),
+            metrics: self.metrics.clone(),
         };
         (asks_in, tokio::spawn(reader.run(asks, news)))
     }

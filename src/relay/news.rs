@@ -45,6 +45,8 @@ pub(super) enum News {
         fly_until_ms: u64,
         /// How many marks had committed when the commit began.
         marks_committed: u64,
+        /// The database's clock less our boot-time clock, in milliseconds.
+        database_ahead_ms: i64,
         /// The keeper's how-manieth connection it was.
         session: u64,
     },

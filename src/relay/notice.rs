@@ -40,7 +40,10 @@ pub(super) fn log_notice(notice: &Notice) {
             verdict::cure(failure.code).unwrap_or("it is probed until it does")
         ),
         Notice::Closed(topic) => {
-            tracing::info!(topic = &**topic, "the topic takes records again");
+            tracing::info!(
+                topic = &**topic,
+                "the topic is tried again, and its events with it"
+            );
         }
     }
 }

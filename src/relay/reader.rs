@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::news::News;
 use crate::decide::envelope::Envelope;
@@ -16,6 +17,7 @@ use crate::outbox::error::OutboxError;
 use crate::outbox::page::{EventRange, Fetched, Pages};
 use crate::outbox::session::Session;
 use crate::outcome::{Defect, Failure};
+use crate::process::metrics::Metrics;
 
 /// Reads for the loop.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(super) struct Reader {
     pub(super) pages: Pages,
     pub(super) route: Route,
     pub(super) envelope: Envelope,
+    pub(super) metrics: Metrics,
 }
 
 impl Reader {
@@ -48,7 +51,9 @@ impl Reader {
         match ask {
             Ask::Sight => self.pages.sight(&mut self.session).await.map(News::Sighted),
             Ask::Page(read) => {
+                let asked = Instant::now();
                 let ranges = self.pages.read(&mut self.session, read).await?;
+                self.metrics.polled(asked.elapsed());
                 let ranges = ranges.into_iter().map(|range| self.page_range(range));
                 Ok(News::Page(Page {
                     ranges: ranges.collect(),

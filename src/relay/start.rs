@@ -3,7 +3,8 @@
 //! Owns what happens before the first lane is claimed. A dependency that is away is waited for and
 //! told about once, then at intervals; a disagreement ends the relay before it has done anything.
 //!
-//! Invariant: nothing is written but the first record of which cluster the outbox feeds.
+//! Invariant: nothing is written but the first record of which cluster the outbox feeds, and what is
+//! waited for, so that `status` can tell.
 
 use std::time::Duration;
 
@@ -12,7 +13,6 @@ use tokio::sync::watch;
 
 use super::health::Repeat;
 use super::{Options, Plan, RelayError};
-use crate::http::Readiness;
 use crate::kafka::admin::Admin;
 use crate::kafka::properties::client_config;
 use crate::outbox::error::OutboxError;
@@ -20,6 +20,7 @@ use crate::outbox::identity::{self, Identity};
 use crate::outbox::session::{Purpose, Session};
 use crate::process::clock;
 use crate::process::settings::Settings;
+use crate::readiness::Readiness;
 
 /// Between two tries while a dependency is away.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -47,7 +48,7 @@ pub(super) async fn wait_for_dependencies(
     warn_of_routing(plan, &agreed);
     let kafka = kafka_config(&plan.settings);
     let admin = Admin::start(&kafka)?;
-    let cluster_id = wait_for_kafka(&admin, probes).await;
+    let cluster_id = wait_for_kafka(plan, &admin, &mut session, probes).await;
     if !options.adopt_kafka_cluster {
         agreed.check_cluster(&cluster_id)?;
     }
@@ -98,12 +99,22 @@ fn database_reason(plan: &Plan, error: &OutboxError) -> String {
     format!("database: {}", error.told_with_cure(&plan.names))
 }
 
-async fn wait_for_kafka(admin: &Admin, probes: &watch::Sender<Readiness>) -> String {
+async fn wait_for_kafka(
+    plan: &Plan,
+    admin: &Admin,
+    session: &mut Session,
+    probes: &watch::Sender<Readiness>,
+) -> String {
     let mut repeat = Repeat::default();
+    let leases = plan.leases();
     loop {
         match admin.cluster_id(KAFKA_PATIENCE).await {
             Ok(cluster_id) => return cluster_id,
             Err(error) => wait(&mut repeat, probes, &format!("kafka: {error}")).await,
+        }
+        let readiness = probes.borrow().clone();
+        if let Err(error) = leases.announce(session, &readiness).await {
+            tracing::debug!(%error, "what is waited for was not written");
         }
     }
 }
@@ -146,9 +157,9 @@ async fn wait(repeat: &mut Repeat, probes: &watch::Sender<Readiness>, reason: &s
         tracing::warn!("waiting: {reason}");
     }
     probes.send_replace(Readiness {
-        ready: false,
+        starting: true,
         reasons: vec![reason.to_owned()],
-        lanes: 0,
+        ..Readiness::default()
     });
     tokio::time::sleep(PAUSE).await;
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::kafka::producer::KafkaPublisher;
+use crate::process::metrics::Metrics;
 
 /// The producer is looked at this often.
 const LOOK: Duration = Duration::from_millis(100);
@@ -20,7 +21,11 @@ const LOOK: Duration = Duration::from_millis(100);
 const STUCK_MARGIN_MS: u64 = 2_000;
 
 /// Watches until it is aborted.
-pub(super) fn start(publisher: Arc<KafkaPublisher>, message_timeout_ms: u64) -> JoinHandle<()> {
+pub(super) fn start(
+    publisher: Arc<KafkaPublisher>,
+    message_timeout_ms: u64,
+    metrics: Metrics,
+) -> JoinHandle<()> {
     let patience = Duration::from_millis(message_timeout_ms + STUCK_MARGIN_MS);
     tokio::spawn(async move {
         let mut landed = (publisher.landed(), Instant::now());
@@ -32,17 +37,20 @@ pub(super) fn start(publisher: Arc<KafkaPublisher>, message_timeout_ms: u64) -> 
             }
             let stuck = now.1.duration_since(landed.1) > patience;
             if publisher.is_dead() || stuck {
-                rebuild(&publisher, stuck).await;
+                rebuild(&publisher, stuck, &metrics).await;
                 landed = (publisher.landed(), Instant::now());
             }
         }
     })
 }
 
-async fn rebuild(publisher: &KafkaPublisher, stuck: bool) {
+async fn rebuild(publisher: &KafkaPublisher, stuck: bool, metrics: &Metrics) {
     tracing::warn!(stuck, "the producer can no longer be used: rebuilding it");
     match publisher.rebuild().await {
-        Ok(0) => tracing::info!(generation = publisher.generation(), "producer rebuilt"),
+        Ok(0) => {
+            metrics.producer_rebuilt();
+            tracing::info!(generation = publisher.generation(), "producer rebuilt");
+        }
         Ok(lost) => panic!("{lost} flights were never reported"),
         Err(error) => tracing::warn!(%error, "the producer could not be rebuilt yet"),
     }

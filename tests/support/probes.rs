@@ -40,6 +40,32 @@ impl Probes {
         .await
     }
 
+    /// A value of `/metrics`: its name with its labels, as the page has them.
+    pub(crate) async fn metric(&self, series: &str) -> Result<f64, String> {
+        let page = self.ask("/metrics").await;
+        let page = page.map_err(|error| error.to_string())?;
+        let value = page.lines().find_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            (name == series).then_some(value)
+        });
+        let value = value.ok_or_else(|| format!("no {series} in {page}"))?;
+        value.parse().map_err(|_| format!("{series} is {value}"))
+    }
+
+    /// Waits until a value of `/metrics` is this.
+    pub(crate) async fn wait_for_metric(&self, series: &str, value: f64, within: Duration) {
+        let what = format!("{series} {value}");
+        eventually(&what, within, async || {
+            let shown = self.metric(series).await?;
+            if (shown - value).abs() < 1e-9 {
+                Ok(())
+            } else {
+                Err(format!("{series} {shown}"))
+            }
+        })
+        .await;
+    }
+
     /// The whole answer of a probe: status line, headers and body.
     pub(crate) async fn ask(&self, path: &str) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(&self.listen).await?;

@@ -64,6 +64,15 @@ impl Certificates {
         Self { folder }
     }
 
+    /// The path of the key, encrypted with a passphrase.
+    pub(crate) fn encrypted_key(&self, passphrase: &str) -> String {
+        let phrase = format!("pass:{passphrase}");
+        let arguments = ["pkcs8", "-topk8", "-in", "server.key", "-passout", &phrase];
+        let files = ["-out", "encrypted.key"];
+        openssl(&self.folder, &[&arguments[..], &files].concat());
+        self.path("encrypted.key")
+    }
+
     /// The path of one of the files: `ca.pem`, `server.pem`, `server.key`, or `all.pem` with all
     /// three.
     pub(crate) fn path(&self, name: &str) -> String {

@@ -17,14 +17,15 @@ use crate::dev::postgres::Server;
 use crate::dev::service::{Service, TOPICS};
 use crate::dev::story::{Story, Summary};
 use crate::dev::{DevError, News, lines, table};
-use crate::http::Readiness;
 use crate::outbox::error::OutboxError;
 use crate::outbox::migration;
 use crate::outbox::names::Names;
 use crate::outbox::session::{Access, Purpose, Session};
+use crate::process::metrics::Metrics;
 use crate::process::settings::{Settings, environment};
 use crate::process::shutdown::Shutdown;
 use crate::process::telemetry;
+use crate::readiness::Readiness;
 use crate::relay::{self, Ended, Options, RelayError};
 
 /// The relay gets this long to be ready, and what was committed this long to arrive.
@@ -57,7 +58,9 @@ impl Relay {
         let stop = Shutdown::default();
         let (probes, readiness) = watch::channel(Readiness::default());
         let asked = stop.clone();
-        let run = async move { relay::run(&settings, Options::default(), asked, probes).await };
+        let options = Options::default();
+        let metrics = Metrics::new("");
+        let run = async move { relay::run(&settings, options, asked, probes, metrics).await };
         Self {
             stop,
             readiness,

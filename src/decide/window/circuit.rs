@@ -70,7 +70,7 @@ pub struct CircuitView {
 pub enum Notice {
     /// A topic takes nothing, and its rows wait.
     Opened(Arc<str>, Failure),
-    /// The topic takes records again.
+    /// The topic takes records again, or has to show anew whether it does.
     Closed(Arc<str>),
 }
 
@@ -244,7 +244,7 @@ impl Window {
     /// on their own may have passed it too, so the lane reads for all of them again.
     fn close_circuit(&mut self, topic: &Arc<str>, now_ms: u64) {
         let closed = self.circuits.remove(topic);
-        if closed.is_some_and(|circuit| circuit.refusal.is_some() && circuit.proven) {
+        if closed.is_some_and(|circuit| circuit.refusal.is_some()) {
             self.notices.push(Notice::Closed(Arc::clone(topic)));
         }
         self.asides.end_waits_for(topic);

@@ -23,6 +23,7 @@ use super::properties::client_config;
 use super::publish::{Flight, Landing, Publish};
 use crate::event::EventRef;
 use crate::outcome::Report;
+use crate::process::metrics::TopicSlot;
 use crate::record::Record;
 
 /// Longer than anything here may take, however busy the machine.
@@ -119,6 +120,8 @@ fn flight(ticket: u64) -> Flight {
             id: Uuid::from_u128(u128::from(ticket)),
         },
         handed_over: ticket,
+        topic: TopicSlot::default(),
+        created_ms: 0,
     }
 }
 
