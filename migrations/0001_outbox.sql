@@ -22,6 +22,11 @@ CREATE TABLE {outbox} (
     attempts integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz,
     last_error text,
+    first_failed_at timestamptz,
+    -- What became of a row that failed for good: its aggregate waits for an operator ('blocked') or
+    -- until Kafka has its dead letter ('dead_letter_pending'); it is set aside with a dead letter in
+    -- Kafka ('dead_lettered') or without ('dead'); an operator gave it up ('discarded').
+    dead_state text,
     dead_at timestamptz,
     dead_class text,
     -- The lane of the ordering key: two bytes of SHA-256 over its length-prefixed parts. The
@@ -31,7 +36,12 @@ CREATE TABLE {outbox} (
             coalesce(length(aggregate_type)::text || ':' || aggregate_type, '-')
             || coalesce(length(aggregate_id)::text || ':' || aggregate_id, '-'),
             chr(92), chr(92) || chr(92))::bytea), 'hex'), 4))::bit(16)::integer % {lanes})::smallint
-    ) STORED
+    ) STORED,
+    CHECK (CASE
+        WHEN dead_state IN ('blocked', 'dead_letter_pending') THEN dead_at IS NULL
+        WHEN dead_state IN ('dead_lettered', 'dead', 'discarded') THEN dead_at IS NOT NULL
+        ELSE dead_state IS NULL AND dead_at IS NULL
+    END)
 ) WITH (
     -- Marks make dead rows at the rate of the events: vacuum by count, not by share.
     autovacuum_vacuum_scale_factor = 0,
@@ -49,9 +59,9 @@ CREATE INDEX {unpublished} ON {outbox} (lane, seq)
 CREATE INDEX {delayed} ON {outbox} (lane, available_at)
     WHERE published_at IS NULL AND dead_at IS NULL AND available_at IS NOT NULL;
 
--- Serves status: the dead are few and must be found at once.
-CREATE INDEX {dead} ON {outbox} (seq)
-    WHERE dead_at IS NOT NULL AND published_at IS NULL;
+-- Serves status and the verbs for dead events: those that failed are few and must be found at once.
+CREATE INDEX {dead} ON {outbox} (dead_state, seq)
+    WHERE dead_state IS NOT NULL AND published_at IS NULL;
 
 -- One row a lane: who holds it, under which token and epoch, and until when.
 CREATE TABLE {leases} (
@@ -59,7 +69,10 @@ CREATE TABLE {leases} (
     owner text,
     token uuid,
     epoch bigint NOT NULL DEFAULT 0,
-    expires_at timestamptz
+    expires_at timestamptz,
+    -- Counts what operators decided about rows of this lane: where it moves, the owner reads the
+    -- lane again from its start.
+    rereads bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
 -- Serves the poll and the count of free lanes: leases that stand. Each renewal leaves an old version
@@ -75,8 +88,25 @@ CREATE TABLE {relays} (
     version text NOT NULL,
     routing text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz NOT NULL
+    expires_at timestamptz NOT NULL,
+    -- What the relay says of itself: its circuits and its trouble.
+    state jsonb
 ) WITH (fillfactor = 50);
+
+-- What operators did to events that failed. Who did it is the role that logged in: nobody is granted
+-- that column.
+CREATE TABLE {audit} (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    who text NOT NULL DEFAULT session_user,
+    action text NOT NULL,
+    seq bigint NOT NULL,
+    event_id uuid NOT NULL,
+    reason text
+);
+
+-- Serves what is told of one event.
+CREATE INDEX ON {audit} (seq);
 
 -- What every relay of this outbox must agree on.
 CREATE TABLE {identity} (

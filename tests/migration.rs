@@ -54,6 +54,30 @@ async fn sixteen_lanes_are_made_where_nobody_says_a_number() {
 }
 
 #[tokio::test]
+async fn a_row_is_dead_in_one_of_the_known_states_and_in_no_other() {
+    let outbox = Outbox::create().await;
+    outbox.write("1", "{}").await;
+    for (state, dead_at) in [
+        ("NULL", "NULL"),
+        ("'blocked'", "NULL"),
+        ("'dead_letter_pending'", "NULL"),
+        ("'dead_lettered'", "now()"),
+        ("'dead'", "now()"),
+        ("'discarded'", "now()"),
+    ] {
+        let set = |dead_at| format!("UPDATE outbox SET dead_state = {state}, dead_at = {dead_at}");
+        outbox.execute(&set(dead_at)).await;
+        let other = if dead_at == "NULL" { "now()" } else { "NULL" };
+        let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(set(other)))
+            .execute(&outbox.pool)
+            .await;
+        assert!(refused.is_err(), "{state} with {other}");
+    }
+    let unknown = "UPDATE outbox SET dead_state = 'gone', dead_at = now()";
+    assert!(sqlx::raw_sql(unknown).execute(&outbox.pool).await.is_err());
+}
+
+#[tokio::test]
 async fn what_is_printed_makes_through_psql_an_outbox_that_a_relay_serves() {
     let database = Database::create(Postgres::shared().await).await;
     let mut print = RelayProcess::start(&["migrate", "--print", "--lanes", "3"], &[]);

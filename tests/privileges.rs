@@ -16,6 +16,7 @@ const ROLES: &str = "
 CREATE ROLE migrator LOGIN NOSUPERUSER;
 CREATE ROLE writer LOGIN NOSUPERUSER;
 CREATE ROLE relay LOGIN NOSUPERUSER;
+CREATE ROLE operator LOGIN NOSUPERUSER;
 CREATE ROLE stranger LOGIN NOSUPERUSER;
 ALTER SCHEMA public OWNER TO migrator;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
@@ -32,6 +33,8 @@ async fn granted(postgres: &Postgres) -> Outbox {
         "writer",
         "--grant-relay",
         "relay",
+        "--grant-operator",
+        "operator",
     ];
     for arguments in [&grants[..], &["migrate"]] {
         let mut migrate = outbox.verb(arguments, &[("database.url", &url)]);
@@ -92,6 +95,10 @@ async fn a_writer_may_write_events_and_nothing_else() {
          VALUES ('order', '1', 'OrderPlaced', 1)",
         "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, dead_at)
          VALUES ('order', '1', 'OrderPlaced', now())",
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, dead_state)
+         VALUES ('order', '1', 'OrderPlaced', 'blocked')",
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, first_failed_at)
+         VALUES ('order', '1', 'OrderPlaced', now())",
         "INSERT INTO outbox (aggregate_type, aggregate_id, event_type)
          VALUES ('order', '1', 'OrderPlaced') RETURNING payload",
         "SELECT nextval('outbox_seq_seq')",
@@ -100,6 +107,7 @@ async fn a_writer_may_write_events_and_nothing_else() {
         "DELETE FROM outbox_relay_relays",
         "UPDATE outbox_relay_identity SET kafka_cluster_id = NULL",
         "SELECT * FROM outbox_relay_migrations",
+        "SELECT * FROM outbox_relay_audit",
         "CREATE TABLE mine (n integer)",
     ] {
         assert_refused(&mut writer, refused).await;
@@ -169,9 +177,57 @@ async fn a_relay_does_all_its_work_with_its_grants_and_may_do_no_more() {
         "DELETE FROM outbox_relay_lanes",
         "UPDATE outbox_relay_identity SET lanes = 1",
         "INSERT INTO outbox_relay_migrations (version, name) VALUES (9, 'x')",
+        "INSERT INTO outbox_relay_audit (action, seq, event_id)
+         SELECT 'retry', 1, gen_random_uuid()",
         "CREATE TABLE mine (n integer)",
     ] {
         assert_refused(&mut relay, refused).await;
+    }
+}
+
+#[tokio::test]
+async fn an_operator_may_look_and_decide_about_dead_events_under_its_own_name() {
+    let postgres = Postgres::private(&[]).await;
+    let outbox = granted(&postgres).await;
+    outbox.write("1", "{}").await;
+    let mut operator = connect(&outbox, "operator").await;
+    for allowed in [
+        "SELECT payload FROM outbox",
+        "UPDATE outbox SET attempts = 0, next_attempt_at = NULL, last_error = NULL,
+             first_failed_at = NULL, dead_state = 'discarded', dead_at = now(), dead_class = NULL",
+        "UPDATE outbox_relay_lanes SET rereads = rereads + 1 WHERE lane = 3",
+        "INSERT INTO outbox_relay_audit (action, seq, event_id, reason)
+         SELECT 'discard', seq, id, 'a test' FROM outbox",
+        "SELECT * FROM outbox_relay_relays, outbox_relay_identity, outbox_relay_migrations",
+    ] {
+        operator
+            .execute(allowed)
+            .await
+            .unwrap_or_else(|error| panic!("{allowed}: {error}"));
+    }
+    let who: String = sqlx::query_scalar("SELECT who FROM outbox_relay_audit")
+        .fetch_one(&outbox.pool)
+        .await
+        .unwrap();
+    assert_eq!(who, "operator");
+    for refused in [
+        "INSERT INTO outbox_relay_audit (action, seq, event_id, who)
+         VALUES ('retry', 1, gen_random_uuid(), 'somebody')",
+        "INSERT INTO outbox_relay_audit (action, seq, event_id, at)
+         VALUES ('retry', 1, gen_random_uuid(), '2000-01-01')",
+        "UPDATE outbox_relay_audit SET reason = NULL",
+        "DELETE FROM outbox_relay_audit",
+        "UPDATE outbox SET published_at = now()",
+        "UPDATE outbox SET payload = NULL",
+        "DELETE FROM outbox",
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type)
+         VALUES ('order', '1', 'OrderPlaced')",
+        "SELECT outbox_publish('order', '1', 'OrderPlaced', '{}')",
+        "UPDATE outbox_relay_lanes SET token = NULL",
+        "DELETE FROM outbox_relay_relays",
+        "CREATE TABLE mine (n integer)",
+    ] {
+        assert_refused(&mut operator, refused).await;
     }
 }
 

@@ -57,7 +57,7 @@ async fn the_sql_of_the_pages_writes_what_it_says() {
     assert_eq!(outbox.count(headers).await, 2);
 
     sqlx::raw_sql(
-        "UPDATE outbox SET dead_at = now();
+        "UPDATE outbox SET dead_state = 'dead', dead_at = now();
          INSERT INTO outbox (aggregate_type, aggregate_id, event_type, published_at, created_at)
          VALUES ('order', '1', 'old', now() - interval '8 days', now() - interval '9 days')",
     )
@@ -175,8 +175,8 @@ async fn what_is_set_back_is_published_again_within_two_minutes() {
     })
     .await;
     sqlx::raw_sql(
-        "UPDATE outbox SET headers = NULL, dead_at = NULL, dead_class = NULL, last_error = NULL,
-             attempts = 0
+        "UPDATE outbox SET headers = NULL, dead_state = NULL, dead_at = NULL, dead_class = NULL,
+             last_error = NULL, first_failed_at = NULL, attempts = 0
          WHERE dead_at IS NOT NULL AND published_at IS NULL AND seq = 2;
          UPDATE outbox SET published_at = NULL WHERE seq = 1",
     )

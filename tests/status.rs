@@ -39,9 +39,13 @@ async fn status_tells_what_waits_and_since_when_before_any_relay() {
     outbox.write_many(50, 10).await;
     sql(
         &outbox,
-        "UPDATE outbox SET created_at = created_at - interval '1 hour' WHERE seq = 15;
+        "UPDATE outbox SET created_at = created_at - interval '1 hour' WHERE seq = 18;
          UPDATE outbox SET published_at = now(), created_at = '2020-01-01' WHERE seq <= 10;
-         UPDATE outbox SET dead_at = now(), created_at = '2020-01-01' WHERE seq = 11;
+         UPDATE outbox SET dead_state = 'dead', dead_at = now(), created_at = '2020-01-01'
+             WHERE seq = 11;
+         UPDATE outbox SET dead_state = 'discarded', dead_at = now() WHERE seq = 15;
+         UPDATE outbox SET dead_state = 'blocked' WHERE seq = 16;
+         UPDATE outbox SET dead_state = 'dead_letter_pending' WHERE seq = 17;
          UPDATE outbox SET available_at = now() - interval '2 hours' WHERE seq = 12;
          UPDATE outbox SET available_at = now() + interval '1 hour' WHERE seq IN (13, 14)",
     )
@@ -50,13 +54,16 @@ async fn status_tells_what_waits_and_since_when_before_any_relay() {
     let told = status(&outbox).await;
     assert_eq!(
         told["backlog"],
-        50 - 10 - 1 - 2,
-        "due rows, delayed ones too"
+        50 - 10 - 2 - 2,
+        "due rows, delayed and blocked ones too"
     );
     assert_eq!(told["backlog_exact"], true);
     assert_eq!(told["delayed"], 2);
-    assert_eq!(told["dead"], 1);
-    assert_eq!(told["published_estimate"], 10);
+    assert_eq!(told["blocked"], 2);
+    assert_eq!(told["blocked_exact"], true);
+    assert_eq!(told["dead"], 1, "nobody asks for what was discarded");
+    let published = told["published_estimate"].as_i64().unwrap();
+    assert!((10..=11).contains(&published), "{published}");
     let oldest = told["oldest_unpublished_seconds"].as_f64().unwrap();
     assert!(
         (3_600.0..3_700.0).contains(&oldest),
@@ -112,7 +119,8 @@ async fn status_walks_no_published_row_however_wrong_the_statistics_are() {
     // Statistics by which every row waits and is dead, for a table in which almost none does.
     sql(
         &outbox,
-        "UPDATE outbox SET dead_at = now() WHERE seq <= 500; ANALYZE outbox; TRUNCATE outbox;
+        "UPDATE outbox SET dead_state = 'dead', dead_at = now() WHERE seq <= 500; ANALYZE outbox;
+         TRUNCATE outbox;
          INSERT INTO outbox (aggregate_type, aggregate_id, event_type, published_at)
          SELECT 'order', (n % 1000)::text, 'OrderPlaced', now()
          FROM generate_series(1, 300000) AS n",

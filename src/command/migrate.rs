@@ -15,7 +15,7 @@ use crate::process::settings::{Settings, SettingsError, environment};
 #[command(after_help = "\
 Example:
   outbox-relay migrate --config relay.toml
-  outbox-relay migrate --grant-writer shop --grant-relay relay
+  outbox-relay migrate --grant-writer shop --grant-relay relay --grant-operator oncall
   outbox-relay migrate --print > outbox.sql
 
 What was applied is remembered beside the outbox, in <table>_relay_migrations. Running it again
@@ -33,6 +33,9 @@ pub(super) struct Migrate {
     /// Let this role relay them
     #[arg(long, value_name = "ROLE")]
     grant_relay: Vec<String>,
+    /// Let this role read them, and decide about those that are dead
+    #[arg(long, value_name = "ROLE")]
+    grant_operator: Vec<String>,
 }
 
 impl From<MigrationError> for Refusal {
@@ -93,15 +96,14 @@ impl Migrate {
     }
 
     fn grants(&self) -> impl Iterator<Item = (Grant, &str)> {
-        let writers = self
-            .grant_writer
-            .iter()
-            .map(|role| (Grant::Writer, role.as_str()));
-        let relays = self
-            .grant_relay
-            .iter()
-            .map(|role| (Grant::Relay, role.as_str()));
-        writers.chain(relays)
+        let roles = [
+            (Grant::Writer, &self.grant_writer),
+            (Grant::Relay, &self.grant_relay),
+            (Grant::Operator, &self.grant_operator),
+        ];
+        roles
+            .into_iter()
+            .flat_map(|(grant, roles)| roles.iter().map(move |role| (grant, role.as_str())))
     }
 }
 

@@ -63,6 +63,8 @@ fn json_of(status: &Status) -> Value {
         "oldest_unpublished_seconds": status.oldest_unpublished_seconds.map(to_ms),
         "delayed": status.delayed.rows,
         "delayed_exact": status.delayed.exact,
+        "blocked": status.blocked.rows,
+        "blocked_exact": status.blocked.exact,
         "dead": status.dead.rows,
         "dead_exact": status.dead.exact,
         "published_estimate": status.published_estimate,
@@ -99,6 +101,7 @@ fn text_of(status: &Status, outbox: &str) -> String {
             oldest.map_or("-".to_owned(), |s| format!("{s:.1} s")),
         ),
         ("delayed", count_text(status.delayed)),
+        ("blocked", count_text(status.blocked)),
         ("dead", count_text(status.dead)),
         (
             "published",
@@ -162,7 +165,7 @@ fn cures(status: &Status) -> Vec<String> {
     if status.dead.rows > 0 {
         cures.push(
             "dead rows: their reason is in dead_class and last_error; mend the cause, then set \
-             dead_at to NULL and a relay tries them again within a minute"
+             dead_state and dead_at to NULL and a relay tries them again within a minute"
                 .to_owned(),
         );
     }
@@ -202,6 +205,7 @@ mod tests {
         Status {
             backlog: none,
             delayed: none,
+            blocked: none,
             dead: none,
             oldest_unpublished_seconds: None,
             published_estimate: None,

@@ -83,8 +83,9 @@ WITH lease AS (
     FOR SHARE
 )
 UPDATE {outbox}
-SET dead_at = now(), dead_class = $6, last_error = $7, attempts = attempts + $8,
-    next_attempt_at = NULL
+SET dead_state = 'dead', dead_at = now(), dead_class = $6, last_error = $7,
+    attempts = attempts + $8, next_attempt_at = NULL,
+    first_failed_at = coalesce(first_failed_at, now())
 WHERE seq = $1 AND id = $2 AND published_at IS NULL AND EXISTS (SELECT FROM lease)
 ";
 

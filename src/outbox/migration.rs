@@ -25,6 +25,7 @@ const MIGRATIONS: [(i32, &str, &str); 1] = [(
 
 const GRANT_WRITER: &str = include_str!("grants/writer.sql");
 const GRANT_RELAY: &str = include_str!("grants/relay.sql");
+const GRANT_OPERATOR: &str = include_str!("grants/operator.sql");
 
 /// `migrations_table`: locks nothing that exists.
 const MIGRATIONS_TABLE: &str = "
@@ -76,6 +77,8 @@ pub enum Grant {
     Writer,
     /// A relay.
     Relay,
+    /// Who decides about dead events.
+    Operator,
 }
 
 /// The SQL that makes the tables from nothing, for teams with their own migration tool.
@@ -95,6 +98,7 @@ pub fn print_grant(names: &Names, grant: Grant, role: &str) -> String {
     let template = match grant {
         Grant::Writer => GRANT_WRITER,
         Grant::Relay => GRANT_RELAY,
+        Grant::Operator => GRANT_OPERATOR,
     };
     names.render(&template.replace("{role}", &quoted(role)))
 }

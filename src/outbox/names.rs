@@ -47,6 +47,7 @@ impl Names {
             ("{leases}", beside("relay_lanes")),
             ("{relays}", beside("relay_relays")),
             ("{identity}", beside("relay_identity")),
+            ("{audit}", beside("relay_audit")),
             ("{migrations}", beside("relay_migrations")),
             ("{publish}", beside("publish")),
         ];

@@ -48,14 +48,23 @@ SELECT count(*) FROM (
     LIMIT $1) AS w
 ";
 
-/// `dead`: locks nothing; walks the index `<outbox>_dead`.
-const DEAD: &str = "
-/* dead */
+/// `failed`: locks nothing; walks the index `<outbox>_dead` for some states (`{states}`). A pair is
+/// compared, and ordered by, so that no other index can promise the rows.
+const FAILED: &str = "
+/* failed */
 SELECT count(*) FROM (
-    SELECT FROM {outbox} AS o
-    WHERE o.dead_at IS NOT NULL AND o.published_at IS NULL
-    ORDER BY o.seq LIMIT $1) AS w
+    SELECT FROM unnest(ARRAY[{states}]) AS s (state) CROSS JOIN LATERAL (
+        SELECT FROM {outbox} AS o
+        WHERE (o.dead_state, o.seq) > (s.state, 0) AND o.dead_state <= s.state
+            AND o.published_at IS NULL
+        ORDER BY o.dead_state, o.seq LIMIT $1) AS f
+    LIMIT $1) AS w
 ";
+
+/// States in which an aggregate waits.
+const BLOCKED: &str = "'blocked', 'dead_letter_pending'";
+/// States of rows that are set aside and that nobody has given up.
+const DEAD: &str = "'dead_lettered', 'dead'";
 
 /// `oldest`: locks nothing; of each lane the first entry of `<outbox>_unpublished` and that of
 /// `<outbox>_delayed`, which waits since its time came.
@@ -161,7 +170,9 @@ pub struct Status {
     pub backlog: Count,
     /// Rows whose time is yet to come.
     pub delayed: Count,
-    /// Rows that were given up.
+    /// Rows of the backlog that failed for good and hold their aggregates back.
+    pub blocked: Count,
+    /// Rows that failed for good and were set aside, but for those that an operator gave up.
     pub dead: Count,
     /// How long the oldest row of the backlog has waited, in seconds.
     pub oldest_unpublished_seconds: Option<f64>,
@@ -180,7 +191,8 @@ impl Status {
             .run(async |connection| {
                 let backlog = count(connection, names, WAITING).await?;
                 let delayed = count(connection, names, DELAYED).await?;
-                let dead = count(connection, names, DEAD).await?;
+                let blocked = count(connection, names, &failed(BLOCKED)).await?;
+                let dead = count(connection, names, &failed(DEAD)).await?;
                 let sizes = one(connection, names, SIZES).await?;
                 let backlog = backlog.estimated(column(&sizes, 1)?);
                 let unpublished = backlog.rows + delayed.rows + dead.rows;
@@ -189,6 +201,7 @@ impl Status {
                 Ok(Self {
                     backlog,
                     delayed,
+                    blocked,
                     dead,
                     oldest_unpublished_seconds: waited.map(|seconds| seconds.max(0.0)),
                     published_estimate: rows.map(|rows| (rows - unpublished).max(0)),
@@ -201,9 +214,14 @@ impl Status {
 
     /// The statements that walk the outbox, for those who look at their plans; each takes
     /// [`COUNTED_MAX`] and one, but the last, which takes nothing.
-    pub fn statements(names: &Names) -> [String; 4] {
-        [WAITING, DELAYED, DEAD, OLDEST].map(|statement| names.render(statement))
+    pub fn statements(names: &Names) -> [String; 5] {
+        [WAITING, DELAYED, &failed(BLOCKED), &failed(DEAD), OLDEST]
+            .map(|statement| names.render(statement))
     }
+}
+
+fn failed(states: &str) -> String {
+    FAILED.replace("{states}", states)
 }
 
 impl Count {

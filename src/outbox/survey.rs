@@ -116,6 +116,8 @@ const RIGHTS: [Right; 11] = [
             "attempts",
             "next_attempt_at",
             "last_error",
+            "first_failed_at",
+            "dead_state",
             "dead_at",
             "dead_class",
         ],
