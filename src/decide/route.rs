@@ -8,6 +8,7 @@
 //! - a name is checked and stored once, and handed out as the same `Arc` from then on, for as many
 //!   names as [`KNOWN_MAX`] allows.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -58,7 +59,6 @@ enum Part {
 pub struct Route {
     template: String,
     parts: Vec<Part>,
-    rendered: String,
     known: HashSet<Arc<str>>,
 }
 
@@ -77,7 +77,6 @@ impl Route {
         Ok(Self {
             template: template.to_owned(),
             parts,
-            rendered: String::new(),
             known: HashSet::new(),
         })
     }
@@ -108,18 +107,26 @@ impl Route {
         aggregate_type: &str,
         event_type: &str,
     ) -> Result<Arc<str>, Defect> {
+        let name = self.name_of(own, aggregate_type, event_type);
+        intern(&mut self.known, &name)
+    }
+
+    /// The name that events of a kind ask for, legal or not: for people, never for Kafka.
+    pub fn name_of<'a>(
+        &self,
+        own: Option<&'a str>,
+        aggregate_type: &str,
+        event_type: &str,
+    ) -> Cow<'a, str> {
         if let Some(own) = own {
-            return intern(&mut self.known, own);
+            return Cow::Borrowed(own);
         }
-        self.rendered.clear();
-        for part in &self.parts {
-            self.rendered.push_str(match part {
-                Part::Text(text) => text,
-                Part::AggregateType => aggregate_type,
-                Part::EventType => event_type,
-            });
-        }
-        intern(&mut self.known, &self.rendered)
+        let filled = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text,
+            Part::AggregateType => aggregate_type,
+            Part::EventType => event_type,
+        });
+        Cow::Owned(filled.collect())
     }
 }
 
@@ -375,6 +382,8 @@ mod tests {
             let mut route = Route::parse(template).unwrap();
             for (aggregate_type, event_type, own) in rows {
                 let expected = own.clone().unwrap_or_else(|| render(&aggregate_type, &event_type));
+                let named = route.name_of(own.as_deref(), &aggregate_type, &event_type);
+                prop_assert_eq!(named, expected.as_str());
                 match route.topic(&event(&aggregate_type, &event_type, own.as_deref())) {
                     Ok(topic) => {
                         prop_assert!(is_legal(&topic));

@@ -8,6 +8,7 @@
 //! - every wait has a deadline, and a session that missed one is closed, never used again;
 //! - statements name tables by quoted, qualified names rendered once, and use no search path.
 
+pub mod dead;
 pub mod error;
 pub mod identity;
 pub mod leases;
