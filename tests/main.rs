@@ -12,6 +12,7 @@ mod delivery;
 mod dev;
 mod lanes;
 mod migration;
+mod operator;
 mod partitions;
 mod plans;
 mod privileges;
