@@ -121,7 +121,10 @@ fn cells(found: &Found) -> [String; 9] {
         found.event.state.name().to_owned(),
         text(&row.class, 16),
         row.attempts.to_string(),
-        found.event.since.format("%F %T").to_string(),
+        found
+            .event
+            .since
+            .map_or_else(|| "-".to_owned(), |since| since.format("%F %T").to_string()),
         plain(&found.topic, 40),
         aggregate(row),
         plain(&row.event_type, 32),

@@ -67,7 +67,7 @@ fn text_of(shown: &Shown, topic: &str) -> String {
         ("type", Some(whole(&row.event_type))),
         ("key", maybe(&shown.partition_key)),
         ("lane", Some(row.lane.to_string())),
-        ("created", time_text(Some(shown.created_at))),
+        ("created", time_text(shown.created_at)),
         ("available", time_text(shown.available_at)),
         ("failed", time_text(shown.first_failed_at)),
         ("retry", time_text(shown.next_attempt_at)),

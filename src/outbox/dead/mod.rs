@@ -30,7 +30,7 @@ const LIST: &str = "
 /* dead_list */
 SELECT f.*
 FROM unnest($1::text[]) AS s (state) CROSS JOIN LATERAL (
-    SELECT {columns}, coalesce(o.dead_at, o.first_failed_at, o.created_at) AS since
+    SELECT {columns}, coalesce(o.dead_at, o.first_failed_at) AS since
     FROM {outbox} AS o
     WHERE (o.dead_state, o.seq) > (s.state, $2) AND o.dead_state <= s.state
         AND o.published_at IS NULL
@@ -38,9 +38,9 @@ FROM unnest($1::text[]) AS s (state) CROSS JOIN LATERAL (
         AND ($4::text IS NULL OR o.aggregate_id = $4)
         AND ($5::text IS NULL OR o.event_type = $5)
         AND ($6::text IS NULL OR o.dead_class = $6)
-        AND ($7::bigint IS NULL OR coalesce(o.dead_at, o.first_failed_at, o.created_at)
+        AND ($7::bigint IS NULL OR coalesce(o.dead_at, o.first_failed_at)
             <= now() - $7 * interval '1 second')
-        AND ($8::bigint IS NULL OR coalesce(o.dead_at, o.first_failed_at, o.created_at)
+        AND ($8::bigint IS NULL OR coalesce(o.dead_at, o.first_failed_at)
             > now() - $8 * interval '1 second')
     ORDER BY o.dead_state, o.seq LIMIT $9) AS f
 ORDER BY f.seq LIMIT $9
@@ -49,7 +49,7 @@ ORDER BY f.seq LIMIT $9
 /// `dead_find`: locks nothing; by primary key.
 const FIND: &str = "
 /* dead_find */
-SELECT {columns}, coalesce(o.dead_at, o.first_failed_at, o.created_at)
+SELECT {columns}, coalesce(o.dead_at, o.first_failed_at)
 FROM {outbox} AS o
 WHERE o.seq = ANY ($1) AND o.dead_state IS NOT NULL AND o.published_at IS NULL
 ORDER BY o.seq
@@ -172,7 +172,7 @@ pub struct DeadEvent {
     /// What became of it.
     pub state: DeadState,
     /// When it was set aside, or failed first where its aggregate waits.
-    pub since: DateTime<Utc>,
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// The looking statements of one outbox.

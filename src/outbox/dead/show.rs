@@ -20,7 +20,7 @@ const HEADER_NAMES_MAX: i64 = 50;
 const SHOW: &str = "
 /* dead_show */
 SELECT {columns},
-    o.partition_key, o.created_at, o.available_at, o.published_at, o.next_attempt_at,
+    o.partition_key, {created_at}, {available_at}, o.published_at, o.next_attempt_at,
     o.first_failed_at, pg_column_size(o.payload), jsonb_typeof(o.headers),
     CASE jsonb_typeof(o.headers) WHEN 'object' THEN ARRAY(
         SELECT k.name FROM jsonb_object_keys(o.headers) AS k (name) LIMIT $2) END,
@@ -28,6 +28,10 @@ SELECT {columns},
 FROM {outbox} AS o
 WHERE o.seq = $1
 ";
+
+/// A time that a writer wrote: NULL where it is beyond what can be told.
+const TIME: &str =
+    "CASE WHEN o.{column} >= '0001-01-01Z' AND o.{column} < '10000-01-01Z' THEN o.{column} END";
 
 /// `dead_history`: locks nothing; by the audit's index of numbers.
 const HISTORY: &str = "
@@ -47,9 +51,9 @@ pub struct Shown {
     pub state: Option<DeadState>,
     /// The record key that it names.
     pub partition_key: Option<String>,
-    /// When it was written.
-    pub created_at: DateTime<Utc>,
-    /// Before when it must not be published.
+    /// When it was written, if that is a time that can be told.
+    pub created_at: Option<DateTime<Utc>>,
+    /// Before when it must not be published, if that is.
     pub available_at: Option<DateTime<Utc>>,
     /// When it was published.
     pub published_at: Option<DateTime<Utc>>,
@@ -100,7 +104,12 @@ pub async fn show(
     seq: i64,
     with_payload: bool,
 ) -> Result<Option<Shown>, OutboxError> {
-    let statement = names.render(&SHOW.replace("{columns}", COLUMNS));
+    let time = |column| TIME.replace("{column}", column);
+    let statement = SHOW
+        .replace("{columns}", COLUMNS)
+        .replace("{created_at}", &time("created_at"))
+        .replace("{available_at}", &time("available_at"));
+    let statement = names.render(&statement);
     session
         .run(async |connection| {
             let row = sqlx::query(AssertSqlSafe(statement))
