@@ -10,6 +10,7 @@ mod conservation;
 mod dead;
 mod delivery;
 mod dev;
+mod hostile;
 mod lanes;
 mod migration;
 mod operator;

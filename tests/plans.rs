@@ -82,7 +82,7 @@ impl Statements {
         let keys = if name == "key" { "'5:order1'" } else { "" };
         let arguments = format!(
             "ARRAY{lanes:?}::smallint[], ARRAY{:?}::bigint[], ARRAY{:?}::bigint[], \
-             ARRAY{:?}::integer[], '{}', '{{}}', 16777216, 8000000, ARRAY[{keys}]::text[]",
+             ARRAY{:?}::integer[], '{}', '{{}}', 16777216, 8000000, ARRAY[{keys}]::text[], true",
             self.epochs,
             vec![above; lanes.len()],
             vec![62; lanes.len()],

@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 use super::news::News;
 use crate::decide::envelope::Envelope;
 use crate::decide::route::Route;
-use crate::decide::window::{Ask, Candidate, Page, PageRange};
+use crate::decide::window::{Ask, Candidate, Page, PageRange, Read};
 use crate::event::Event;
 use crate::outbox::error::OutboxError;
-use crate::outbox::page::{EventRange, Fetched, Pages};
+use crate::outbox::page::{EventRange, Fetched, Pages, may_be_a_rows};
 use crate::outbox::session::Session;
 use crate::outcome::{Defect, Failure};
 use crate::record::Record;
@@ -48,12 +48,23 @@ impl Reader {
         match ask {
             Ask::Sight => self.pages.sight(&mut self.session).await.map(News::Sighted),
             Ask::Page(read) => {
-                let ranges = self.pages.read(&mut self.session, read).await?;
+                let ranges = self.ranges(read).await?;
                 let ranges = ranges.into_iter().map(|range| self.page_range(range));
                 Ok(News::Page(Page {
                     ranges: ranges.collect(),
                 }))
             }
+        }
+    }
+
+    /// Reads a page, and again row by row where one of its rows may be what made it fail.
+    async fn ranges(&mut self, read: &Read) -> Result<Vec<EventRange>, OutboxError> {
+        match self.pages.read(&mut self.session, read).await {
+            Err(error) if may_be_a_rows(&error) => {
+                tracing::warn!(%error, "a page could not be read: reading its rows one by one");
+                self.pages.read_apart(&mut self.session, read).await
+            }
+            result => result,
         }
     }
 
@@ -73,10 +84,8 @@ impl Reader {
     fn candidate(&mut self, fetched: Fetched) -> Candidate {
         let (at, wait_ms) = (fetched.event.at, fetched.event.wait_ms);
         let key = fetched.event.key.clone();
-        let content = match fetched.oversized_bytes {
-            Some(bytes) => Err(Defect::new(format!(
-                "the payload is too large for any record: {bytes} bytes as stored"
-            ))),
+        let content = match fetched.unfit {
+            Some(defect) => Err(defect),
             None => self.record(fetched.event),
         };
         Candidate {
