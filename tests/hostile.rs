@@ -1,6 +1,7 @@
 //! Bad input: what a writer can put into its columns, through a real relay to a real broker. Each has
 //! a verdict, and none stops or delays anything else.
 
+mod generated;
 mod weights;
 
 use std::collections::HashMap;
