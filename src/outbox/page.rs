@@ -55,22 +55,25 @@ WITH held AS MATERIALIZED (
     WHERE l.token = $5 AND l.expires_at > now() AND l.epoch = ($2::bigint[])[r.place]
 ), page AS MATERIALIZED (
     SELECT h.place, o.lane, o.seq, o.id, o.aggregate_type, o.aggregate_id, o.event_type, o.topic,
-        o.partition_key, o.created_at, o.next_attempt_at, o.texts_bytes, o.largest_bytes,
-        CASE WHEN o.largest_bytes <= $8 AND $10 THEN o.payload::text END AS payload,
-        CASE WHEN o.largest_bytes <= $8 AND $10 THEN o.headers::text END AS headers
+        o.partition_key, o.created_at, o.next_attempt_at, o.texts_bytes, o.values_bytes,
+        CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10 THEN o.payload::text END
+            AS payload,
+        CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10 THEN o.headers::text END
+            AS headers
     FROM held AS h
     CROSS JOIN LATERAL (
         SELECT o.lane, o.seq, o.id, {aggregate_type} AS aggregate_type,
             {aggregate_id} AS aggregate_id, o.event_type, o.payload, o.headers, o.topic,
             o.partition_key, o.created_at, o.next_attempt_at, {texts_bytes} AS texts_bytes,
-            greatest({texts_bytes}, {payload_bytes}, {headers_bytes}) AS largest_bytes
+            greatest({payload_bytes}, {headers_bytes}) AS values_bytes
         FROM {outbox} AS o
         WHERE {rows}
         LIMIT h.rows_max
     ) AS o
 ), measured AS (
     SELECT p.*, row_number() OVER pages AS number,
-        greatest(p.largest_bytes, octet_length(p.payload), octet_length(p.headers)) AS bytes_max,
+        greatest(p.texts_bytes, p.values_bytes, octet_length(p.payload), octet_length(p.headers))
+            AS bytes_max,
         sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.headers), 0)
             + p.texts_bytes + 256) OVER pages AS bytes
     FROM page AS p
@@ -102,9 +105,11 @@ const TEXTS_BYTES: &str = "(octet_length(o.aggregate_type)::bigint
                 + octet_length(o.aggregate_id) + octet_length(o.event_type)
                 + coalesce(octet_length(o.topic), 0) + coalesce(octet_length(o.partition_key), 0))";
 
-/// What a jsonb value takes, in bytes: not too little where that matters.
-const VALUE_BYTES: &str = "CASE WHEN pg_column_size(o.{column}) BETWEEN $8 / 255 AND $8
-                THEN pg_column_size(ROW(o.{column})) ELSE pg_column_size(o.{column}) END";
+/// What a jsonb value takes unpacked, in bytes; 0 where that is too little to matter, and what it takes
+/// in the table where that is too much already.
+const VALUE_BYTES: &str = "CASE WHEN pg_column_size(o.{column}) < $8 / 255 THEN 0
+                WHEN pg_column_size(o.{column}) <= $8 THEN pg_column_size(ROW(o.{column}))
+                ELSE pg_column_size(o.{column}) END";
 
 /// A part of the ordering key. One that is too large for any record is told by its beginning and a
 /// digest: such rows are dead, but must be told apart from those of other keys.
