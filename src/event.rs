@@ -10,6 +10,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use uuid::Uuid;
 
 /// The name of one event: its place in the outbox and its own identity.
@@ -64,8 +65,9 @@ impl fmt::Debug for OrderingKey {
     }
 }
 
-/// What the outbox says of a row that failed for good and holds its aggregate back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the outbox says of a row that failed for good and holds its aggregate back. It is read from a
+/// JSON array of these, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Judged {
     /// It waits for an operator; otherwise for its dead letter.
     pub is_blocked: bool,

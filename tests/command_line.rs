@@ -72,7 +72,7 @@ fn every_verb_shows_an_example() {
     let names: Vec<_> = names
         .filter(|name| !name.is_empty() && *name != "help")
         .collect();
-    for name in ["run", "migrate", "check", "status", "health"] {
+    for name in ["run", "migrate", "check", "status", "dead", "health"] {
         assert!(names.contains(&name), "{help}");
     }
     for name in names {

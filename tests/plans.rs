@@ -8,6 +8,7 @@ use std::time::Duration;
 use explain::{Explainer, Plan};
 use outbox_relay::decide::order::AfterPublish;
 use outbox_relay::outbox::backlog::Backlog;
+use outbox_relay::outbox::dead::{DeadEvents, Decisions};
 use outbox_relay::outbox::leases::{Leases, Member};
 use outbox_relay::outbox::mark::Marks;
 use outbox_relay::outbox::names::Names;
@@ -83,7 +84,7 @@ impl Statements {
         let keys = if name == "key" { "'5:order1'" } else { "" };
         let arguments = format!(
             "ARRAY{lanes:?}::smallint[], ARRAY{:?}::bigint[], ARRAY{:?}::bigint[], \
-             ARRAY{:?}::integer[], '{}', '{{}}', 16777216, 8000000, ARRAY[{keys}]::text[]",
+             ARRAY{:?}::integer[], '{}', '{{}}', 16777216, 8000000, ARRAY[{keys}]::text[], true",
             self.epochs,
             vec![above; lanes.len()],
             vec![62; lanes.len()],
@@ -161,6 +162,7 @@ impl Statements {
                 "{after:?}, {state}"
             );
         }
+        self.assert_dead_indexed(&names, state).await;
         let leases: Vec<(&str, String)> = self
             .leases
             .statements()
@@ -180,6 +182,35 @@ impl Statements {
                 let leases = plan.ways_to("outbox_relay_lanes");
                 assert_eq!(leases, ["outbox_relay_lanes_pkey"], "{name}, {state}");
             }
+        }
+    }
+
+    /// The same of what an operator's verbs ask.
+    async fn assert_dead_indexed(&mut self, names: &Names, state: &str) {
+        let events = DeadEvents::new(names);
+        for (name, statement) in events.statements() {
+            let (arguments, index) = match name {
+                "list" => (
+                    "'{blocked,dead}', 0, NULL, NULL, NULL, NULL, NULL, NULL, 500",
+                    "outbox_dead",
+                ),
+                "find" => ("'{1,2}'", "outbox_pkey"),
+                "overtaken" => ("1, 'order', '1'", "outbox_pkey"),
+                other => panic!("a statement that nobody judges: {other}"),
+            };
+            let plan = self.write(Purpose::Keep, statement, arguments).await;
+            assert_eq!(
+                plan.ways_to("outbox"),
+                [index],
+                "{name}, {state}: {plan:#?}"
+            );
+        }
+        for (name, statement) in Decisions::new(names).statements() {
+            let arguments = format!("1, ARRAY[1], {NOBODY}, 'why'");
+            let plan = self.write(Purpose::Keep, statement, &arguments).await;
+            assert_eq!(plan.ways_to("outbox"), ["outbox_pkey"], "{name}, {state}");
+            let leases = plan.ways_to("outbox_relay_lanes");
+            assert_eq!(leases, ["outbox_relay_lanes_pkey"], "{name}, {state}");
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod check;
 mod completions;
+mod dead;
 mod dev;
 mod health;
 mod migrate;
@@ -105,6 +106,7 @@ enum Verb {
     Migrate(migrate::Migrate),
     Check(check::Check),
     Status(status::Show),
+    Dead(dead::Dead),
     Dev(dev::Dev),
     Health(health::Health),
     Completions(completions::Completions),
@@ -159,13 +161,13 @@ impl Cli {
             Verb::Migrate(verb) => verb.run(file).await,
             Verb::Check(verb) => verb.run(file).await,
             Verb::Status(verb) => verb.run(file).await,
+            Verb::Dead(verb) => verb.run(file).await,
             Verb::Dev(verb) => Box::pin(verb.run(file)).await,
             Verb::Health(verb) => verb.run(file).await,
             Verb::Completions(verb) => Ok(verb.run()),
         };
         done.unwrap_or_else(|Refusal { exit, text }| {
-            // Without stderr the exit code says it.
-            let _told = writeln!(std::io::stderr(), "{text}");
+            tell(&text);
             exit
         })
     }
@@ -190,5 +192,40 @@ fn say(text: &str) -> Exit {
         Ok(()) => Exit::Clean,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Clean,
         Err(_) => Exit::Failed,
+    }
+}
+
+/// Writes to stderr what is no result. Without stderr the exit code says it.
+fn tell(text: &str) {
+    let _told = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A number with its thousands apart.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_grouped_by_thousands() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
     }
 }

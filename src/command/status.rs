@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Done, Exit, Refusal, access, say, settings};
+use super::{Done, Exit, Refusal, access, grouped, say, settings};
 use crate::outbox::identity::Identity;
 use crate::outbox::names::Names;
 use crate::outbox::session::{Purpose, Session};
@@ -179,8 +179,16 @@ fn cures(status: &Status) -> Vec<String> {
     }
     if status.dead.rows > 0 {
         cures.push(
-            "dead rows: their reason is in dead_class and last_error; mend the cause, then set \
-             dead_state and dead_at to NULL and a relay tries them again within a minute"
+            "dead events: `outbox-relay dead list` tells why; mend the cause, then `dead retry` or \
+             `dead discard` them"
+                .to_owned(),
+        );
+    }
+    if status.blocked.rows > 0 {
+        cures.push(
+            "blocked events hold their aggregates back: `outbox-relay dead list \
+             --state blocked,dead_letter_pending` tells why; mend the cause, then `dead retry` or \
+             `dead discard` those that are blocked"
                 .to_owned(),
         );
     }
@@ -207,19 +215,6 @@ fn count_text(count: Count) -> String {
     } else {
         format!("about {} (an estimate)", grouped(count.rows))
     }
-}
-
-/// A number with its thousands apart.
-fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -262,18 +257,6 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_grouped_by_thousands() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(grouped(number), text);
-        }
-    }
-
-    #[test]
     fn each_thing_that_is_wrong_comes_with_its_cure() {
         let mut status = status();
         assert_eq!(cures(&status).len(), 1);
@@ -290,7 +273,9 @@ mod tests {
         });
         assert!(cures(&status)[0].contains("lane 7"));
         status.dead.rows = 1;
-        assert!(cures(&status)[1].contains("dead_class"));
+        assert!(cures(&status)[1].contains("dead retry"));
+        status.blocked.rows = 1;
+        assert!(cures(&status)[2].contains("--state blocked"));
     }
 
     #[test]

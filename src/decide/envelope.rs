@@ -41,9 +41,10 @@ impl Envelope {
 
     /// The record that carries an event to its topic.
     pub fn record(&self, event: Event, topic: Arc<str>) -> Result<Record, Defect> {
-        let own = match &event.headers {
+        let own = match event.headers.as_deref() {
+            // Some libraries write JSON's null where a program has none.
+            None | Some("null") => Vec::new(),
             Some(text) => own_headers(text)?,
-            None => Vec::new(),
         };
         let time = event
             .created_at
@@ -323,10 +324,14 @@ mod tests {
     }
 
     #[test]
+    fn null_is_as_good_as_no_headers() {
+        assert_eq!(headers(event(Some("null"))), headers(event(None)));
+    }
+
+    #[test]
     fn headers_that_are_no_object_are_a_defect_that_shows_no_value() {
         for text in [
             "",
-            "null",
             "[]",
             "\"hunter2\"",
             "7",

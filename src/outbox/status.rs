@@ -69,10 +69,12 @@ const BLOCKED: &str = "'blocked', 'dead_letter_pending'";
 const DEAD: &str = "'dead_lettered', 'dead'";
 
 /// `oldest`: locks nothing; of each lane the first entry of `<outbox>_unpublished` and that of
-/// `<outbox>_delayed`, which waits since its time came.
+/// `<outbox>_delayed`, which waits since its time came. A writer may write any time, also one that
+/// nothing can be subtracted from.
 const OLDEST: &str = "
 /* oldest */
-SELECT extract(epoch FROM clock_timestamp() - min(w.since))::float8
+SELECT extract(epoch FROM clock_timestamp() - min(greatest(
+    least(w.since, clock_timestamp()), clock_timestamp() - interval '1000 years')))::float8
 FROM (
     SELECT (SELECT o.created_at FROM {outbox} AS o
         WHERE (o.lane, o.seq) > (l.lane, 0) AND o.lane <= l.lane
@@ -86,6 +88,7 @@ FROM (
         ORDER BY o.lane, o.available_at LIMIT 1)
     FROM {leases} AS l
 ) AS w
+WHERE w.since IS NOT NULL
 ";
 
 /// `sizes`: locks nothing. Rows of the table and of its index of unpublished ones as the planner

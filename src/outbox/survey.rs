@@ -41,7 +41,8 @@ WHERE s.seqrelid = {sequence_text}::regclass
 const KINDS: &str = "
 /* kinds */
 SELECT k.aggregate_type, k.event_type, k.topic,
-    extract(epoch FROM clock_timestamp() - min(k.created_at) FILTER (WHERE k.waits))::float8
+    extract(epoch FROM clock_timestamp() - min(greatest(least(k.created_at, clock_timestamp()),
+        clock_timestamp() - interval '1000 years')) FILTER (WHERE k.waits))::float8
 FROM (
     SELECT w.aggregate_type, w.event_type, w.topic, w.created_at, true AS waits
     FROM {leases} AS l

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use super::news::News;
 use crate::decide::envelope::Envelope;
 use crate::decide::route::Route;
-use crate::decide::window::{Ask, Candidate, Page, PageRange};
+use crate::decide::window::{Ask, Candidate, Page, PageRange, Read};
 use crate::outbox::error::OutboxError;
-use crate::outbox::page::{EventRange, Fetched, Pages};
+use crate::outbox::page::{EventRange, Fetched, Pages, may_be_a_rows};
 use crate::outbox::session::Session;
-use crate::outcome::{Defect, Failure};
+use crate::outcome::Failure;
 use crate::process::metrics::Metrics;
 
 /// Reads for the loop.
@@ -52,13 +52,24 @@ impl Reader {
             Ask::Sight => self.pages.sight(&mut self.session).await.map(News::Sighted),
             Ask::Page(read) => {
                 let asked = Instant::now();
-                let ranges = self.pages.read(&mut self.session, read).await?;
+                let ranges = self.ranges(read).await?;
                 self.metrics.polled(asked.elapsed());
                 let ranges = ranges.into_iter().map(|range| self.page_range(range));
                 Ok(News::Page(Page {
                     ranges: ranges.collect(),
                 }))
             }
+        }
+    }
+
+    /// Reads a page, and again row by row where one of its rows may be what made it fail.
+    async fn ranges(&mut self, read: &Read) -> Result<Vec<EventRange>, OutboxError> {
+        match self.pages.read(&mut self.session, read).await {
+            Err(error) if may_be_a_rows(&error) => {
+                tracing::warn!(%error, "a page could not be read: reading its rows one by one");
+                self.pages.read_apart(&mut self.session, read).await
+            }
+            result => result,
         }
     }
 
@@ -80,11 +91,9 @@ impl Reader {
         let judged = fetched.event.judged.take();
         let key = fetched.event.key.clone();
         let topic = self.route.topic(&fetched.event);
-        let content = match (&topic, fetched.oversized_bytes) {
+        let content = match (&topic, fetched.unfit) {
             (Err(defect), _) => Err(defect.clone()),
-            (Ok(_), Some(bytes)) => Err(Defect::new(format!(
-                "the payload is too large for any record: {bytes} bytes as stored"
-            ))),
+            (Ok(_), Some(defect)) => Err(defect),
             (Ok(topic), None) => self.envelope.record(fetched.event, Arc::clone(topic)),
         };
         Candidate {

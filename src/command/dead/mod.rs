@@ -1,0 +1,161 @@
+//! `dead`: events that failed for good: what they are, and what an operator decides about them.
+//!
+//! Owns what its verbs share: the way to the tables, and how a row's text is shown. Each verb is one
+//! file; which events a verb is about is in `filter`.
+
+mod act;
+mod filter;
+mod list;
+mod show;
+
+use std::path::Path;
+
+use super::{Done, Exit, Refusal, access, settings};
+use crate::decide::route::Route;
+use crate::outbox::dead::{DeadEvents, Row};
+use crate::outbox::error::OutboxError;
+use crate::outbox::identity::Identity;
+use crate::outbox::names::Names;
+use crate::outbox::session::{Purpose, Session};
+
+/// List dead events, look at one, have them tried again, or give them up
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  outbox-relay dead list --topic orders-events --newer-than 2h
+  outbox-relay dead show 17
+  outbox-relay dead retry 17
+  outbox-relay dead discard 17 --reason 'replaced by event 21'
+
+An event is dead when Kafka refused it for good. What then becomes of it is `on_dead`:
+  blocked              it waits for you, and later events of its aggregate wait behind it
+  dead_letter_pending  the same, until Kafka has its dead letter
+  dead_lettered        set aside; Kafka has its dead letter
+  dead                 set aside; the table alone keeps it
+  discarded            you gave it up
+
+Mend the cause first, then retry. list and show need a relay's rights; retry and discard those of
+`migrate --grant-operator`. Each decision is kept in <table>_relay_audit: who, when, what and why.")]
+pub(super) struct Dead {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What can be done about dead events.
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    List(list::List),
+    Show(show::Show),
+    Retry(act::Retry),
+    Discard(act::Discard),
+}
+
+impl Dead {
+    /// Does what was asked.
+    pub(super) async fn run(&self, file: Option<&Path>) -> Done {
+        let mut desk = Desk::open(file).await?;
+        let done = match &self.verb {
+            Verb::List(verb) => verb.run(&mut desk).await,
+            Verb::Show(verb) => verb.run(&mut desk).await,
+            Verb::Retry(verb) => verb.run(&mut desk, file).await,
+            Verb::Discard(verb) => verb.run(&mut desk, file).await,
+        };
+        desk.session.close().await;
+        done
+    }
+}
+
+/// What a verb works with.
+#[derive(Debug)]
+struct Desk {
+    names: Names,
+    route: Route,
+    events: DeadEvents,
+    session: Session,
+}
+
+impl Desk {
+    /// Connects, and makes sure that the tables are those of this version.
+    async fn open(file: Option<&Path>) -> Result<Self, Refusal> {
+        let settings = settings(file)?;
+        let names = Names::new(&settings.database.schema, &settings.database.table);
+        let route = Route::parse(&settings.route.topic)
+            .map_err(|error| Refusal::new(Exit::Usage, &error))?;
+        let mut session = Session::new(&access(&settings, "dead")?, Purpose::Keep);
+        let identity = Identity::read(&mut session, &names)
+            .await
+            .map_err(|error| away(&error, &names))?;
+        identity
+            .check_versions()
+            .map_err(|error| Refusal::new(Exit::Unavailable, &error))?;
+        Ok(Self {
+            events: DeadEvents::new(&names),
+            names,
+            route,
+            session,
+        })
+    }
+
+    /// The topic that a row asks for.
+    fn topic(&self, row: &Row) -> String {
+        let (own, key) = (row.topic.as_deref(), &row.key);
+        let name = self
+            .route
+            .name_of(own, &key.aggregate_type, &row.event_type);
+        name.into_owned()
+    }
+
+    /// What a failed statement is told as.
+    fn away(&self, error: &OutboxError) -> Refusal {
+        away(error, &self.names)
+    }
+}
+
+fn away(error: &OutboxError, names: &Names) -> Refusal {
+    // insufficient_privilege
+    let text = if error.code() == Some("42501") {
+        format!("{error}: run `outbox-relay migrate --grant-operator ROLE`")
+    } else {
+        error.told_with_cure(names)
+    };
+    Refusal {
+        exit: Exit::Unavailable,
+        text,
+    }
+}
+
+/// Text of a row as a terminal may show it: nothing in it is obeyed, and what is long is cut.
+fn plain(text: &str, letters_max: usize) -> String {
+    let mut plain = String::new();
+    for (count, letter) in text.chars().enumerate() {
+        if count == letters_max {
+            plain.push('…');
+            break;
+        }
+        if matches!(letter, '\'' | '"' | '\\') {
+            plain.push(letter);
+        } else {
+            plain.extend(letter.escape_debug());
+        }
+    }
+    plain
+}
+
+/// An aggregate in few letters.
+fn aggregate(row: &Row) -> String {
+    let key = &row.key;
+    plain(&format!("{}/{}", key.aggregate_type, key.aggregate_id), 48)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_a_row_holds() {
+        assert_eq!(plain("a\u{1b}[2J\n\u{202e}b", 99), r"a\u{1b}[2J\n\u{202e}b");
+        assert_eq!(plain(r#"Zoë's "ä\b" 日本"#, 99), r#"Zoë's "ä\b" 日本"#);
+        assert_eq!(plain("abc", 3), "abc");
+        assert_eq!(plain("abcd", 3), "abc…");
+    }
+}
