@@ -5,6 +5,7 @@
 //! kills or freezes a server starts a private one. `support` holds the servers and the waiting.
 
 mod check;
+mod circuits;
 mod command_line;
 mod conservation;
 mod dead;

@@ -48,6 +48,7 @@ fuzz_target!(|row: Row| {
         partition_key: row.partition_key.clone(),
         created_at: DateTime::from_timestamp_micros(row.created_at_us).unwrap_or_default(),
         wait_ms: 0,
+        judged: None,
     };
     let topic = route
         .topic(&event)

@@ -4,12 +4,14 @@
 //!
 //! Invariant: no look hides another: what cannot be looked at is a finding too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::decide::checkup::topics::{self, Demand};
 use crate::decide::checkup::{self, Finding, Grade};
+use crate::decide::dead::{LetterTopic, OnDead};
 use crate::decide::route::Route;
+use crate::decide::topic::Allowed;
 use crate::kafka::KafkaError;
 use crate::kafka::admin::{Admin, Topic};
 use crate::outbox::error::OutboxError;
@@ -201,9 +203,12 @@ impl Look {
     fn wanted_topics(&mut self, kinds: Vec<Kind>) -> BTreeMap<String, Option<f64>> {
         let mut wanted = BTreeMap::new();
         // Settings with another template were refused.
-        let Ok(mut route) = Route::parse(&self.settings.route.topic) else {
+        let allowed = Allowed::parse(&self.settings.topics.allow);
+        let route = Route::parse(&self.settings.route.topic);
+        let (Ok(route), Ok(allowed)) = (route, allowed) else {
             return wanted;
         };
+        let mut route = route.only_to(allowed);
         if let Some(name) = route.only_topic() {
             wanted.insert(name.to_owned(), None);
         }
@@ -223,8 +228,8 @@ impl Look {
                         "events of type {:?} of a {:?} have no topic: {defect}",
                         kind.event_type, kind.aggregate_type
                     ),
-                    "correct the column topic, the aggregate's type, or route.topic; such rows \
-                     are set aside as dead",
+                    "correct the column topic, the aggregate's type, route.topic or topics.allow; \
+                     such rows are set aside as dead",
                 )),
             }
         }
@@ -251,6 +256,7 @@ impl Look {
             return;
         }
         self.findings.push(topics::present(&present));
+        self.at_letter_topics(admin, &present).await;
         let names = present.into_iter().map(|(name, _)| name).collect();
         match admin.topic_settings(names, PATIENCE).await {
             Ok(all) => {
@@ -269,6 +275,25 @@ impl Look {
                 format!("their settings are not to be seen: {error}"),
                 "grant the relay's principal DESCRIBE_CONFIGS on them, if you want them checked",
             )),
+        }
+    }
+
+    /// The topics of dead letters need not be there before there is one: until then nobody waits.
+    async fn at_letter_topics(&mut self, admin: &Admin, present: &[(String, usize)]) {
+        let failure = &self.settings.failure;
+        let template = LetterTopic::parse(&failure.dead_letter_topic).ok();
+        let template = template.filter(|_| failure.on_dead == OnDead::DeadLetter);
+        let names = present
+            .iter()
+            .filter_map(|(name, _)| template.as_ref()?.of(name));
+        for name in names.collect::<BTreeSet<_>>() {
+            match admin.topic(&name, PATIENCE).await {
+                Ok(Topic::Present { .. }) => {}
+                Ok(Topic::Missing | Topic::Denied) => {
+                    self.findings.push(topics::no_letters(&name));
+                }
+                Err(error) => self.kafka_failed("topics", &error),
+            }
         }
     }
 

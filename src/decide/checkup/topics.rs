@@ -35,6 +35,18 @@ pub fn missing(name: &str) -> Finding {
     )
 }
 
+/// A topic of dead letters that is not there, or not for us.
+pub fn no_letters(name: &str) -> Finding {
+    Finding::doubtful(
+        "topics",
+        format!("{name} takes no dead letters: the aggregate of a dead event would wait"),
+        format!(
+            "kafka-topics.sh --create --topic {name} --partitions N, or allow the relay's principal \
+             WRITE on it; or set failure.on_dead"
+        ),
+    )
+}
+
 /// A topic that we may not see.
 pub fn denied(name: &str) -> Finding {
     Finding::wrong(

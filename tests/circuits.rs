@@ -1,0 +1,132 @@
+//! What waits behind a failed row or a failing topic: however much it is, it costs the others
+//! nothing, and it goes on in order.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Kafka, Outbox, Probes, Received, Receiver, eventually};
+
+/// How long anything may take on a busy machine.
+const SOON: Duration = Duration::from_mins(2);
+
+async fn wait_for_published(outbox: &Outbox, rows: i64) {
+    eventually("published rows", SOON, async || {
+        let found = outbox.count("published_at IS NOT NULL").await;
+        (found == rows).then_some(()).ok_or(found)
+    })
+    .await;
+}
+
+/// Entries of the poll's index that were visited so far, once it has counted them.
+async fn visited(outbox: &Outbox) -> i64 {
+    sqlx::query_scalar(
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'outbox_unpublished'",
+    )
+    .fetch_one(&outbox.pool)
+    .await
+    .expect("the index is there")
+}
+
+/// Writes events one by one and waits for each: how many entries of the index did a relay visit?
+async fn cost_of(outbox: &Outbox, events: i64) -> i64 {
+    let published = outbox.count("published_at IS NOT NULL").await;
+    let before = visited(outbox).await;
+    for n in 1..=events {
+        outbox.write(&format!("healthy {n}"), "{}").await;
+        wait_for_published(outbox, published + n).await;
+    }
+    visited(outbox).await - before
+}
+
+/// First deliveries of each key rise.
+fn assert_in_order(records: &[Received]) {
+    let mut last: HashMap<Option<Vec<u8>>, i64> = HashMap::new();
+    for record in records {
+        let value: Value = serde_json::from_slice(record.value.as_deref().expect("a payload"))
+            .expect("payloads are JSON");
+        let n = value["n"].as_i64().unwrap_or(0);
+        let before = last.insert(record.key.clone(), n).unwrap_or(-1);
+        assert!(before < n || n == 0, "{n} after {before}");
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_blocked_aggregates_cost_nobody_anything_and_go_on_in_order() {
+    let outbox = Outbox::create().await;
+    outbox
+        .execute(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+             SELECT 'order', (n % 10000)::text, 'A', jsonb_build_object('n', n)
+             FROM generate_series(1, 60000) AS n;
+             UPDATE outbox SET dead_state = 'blocked', dead_class = 'record', last_error = 'why',
+                 attempts = 2, first_failed_at = now()
+             WHERE seq <= 10000",
+        )
+        .await;
+    let _relay = outbox.relay(&[("failure.on_dead", "block")]);
+    outbox.write("healthy", "{}").await;
+    wait_for_published(&outbox, 1).await;
+    let cost = cost_of(&outbox, 20).await;
+    assert!(cost < 20_000, "{cost} entries visited for 20 events");
+    assert_eq!(
+        outbox.count("published_at IS NOT NULL").await,
+        21,
+        "and no other"
+    );
+    outbox
+        .execute(
+            "UPDATE outbox SET dead_state = NULL, dead_class = NULL, last_error = NULL,
+                 attempts = 0, first_failed_at = NULL WHERE dead_state = 'blocked';
+             UPDATE outbox_relay_lanes SET rereads = rereads + 1",
+        )
+        .await;
+    wait_for_published(&outbox, 60_021).await;
+    let receiver = Receiver::start(Kafka::shared().await, &[&outbox.topic]).await;
+    let records = receiver.read_to_end(SOON).await;
+    assert_eq!(records.len(), 60_021, "each once");
+    assert_in_order(&records);
+}
+
+#[tokio::test]
+async fn what_waits_behind_an_open_circuit_costs_nobody_anything_and_goes_on_in_order() {
+    let outbox = Outbox::create().await;
+    let missing = Kafka::unique("missing");
+    sqlx::query(
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload, topic)
+         SELECT 'lost', (n % 10000)::text, 'A', jsonb_build_object('n', n), $1
+         FROM generate_series(1, 60000) AS n",
+    )
+    .bind(&missing)
+    .execute(&outbox.pool)
+    .await
+    .expect("events are written");
+    let probes = Probes::new();
+    let relay = outbox.relay(&[("http.listen", &probes.listen)]);
+    relay.logs("the topic takes nothing", SOON).await;
+    let told = probes.wait_for(&missing, SOON).await;
+    assert!(
+        told.contains("create the topic"),
+        "the cure is told: {told}"
+    );
+    assert!(
+        told.contains("\"ready\":true"),
+        "others are delivered: {told}"
+    );
+    outbox.write("healthy", "{}").await;
+    wait_for_published(&outbox, 1).await;
+    let cost = cost_of(&outbox, 20).await;
+    assert!(cost < 20_000, "{cost} entries visited for 20 events");
+
+    Kafka::shared().await.create_topic(&missing, 3, &[]).await;
+    wait_for_published(&outbox, 60_021).await;
+    let receiver = Receiver::start(Kafka::shared().await, &[&missing]).await;
+    let records = receiver.read_to_end(SOON).await;
+    assert_eq!(records.len(), 60_000, "each once");
+    assert_in_order(&records);
+    assert_eq!(
+        outbox.count("attempts > 0 OR dead_state IS NOT NULL").await,
+        0
+    );
+}
