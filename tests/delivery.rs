@@ -126,10 +126,11 @@ async fn a_backlog_drains_in_order_and_a_stop_duplicates_nothing() {
 #[tokio::test]
 async fn a_row_for_later_waits_for_its_time_and_holds_back_nobody() {
     let outbox = Outbox::create().await;
-    let _relay = outbox.relay(&[]);
+    let relay = outbox.relay(&[]);
+    relay.logs("relay started", SOON).await;
     sqlx::query(
         "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload, available_at)
-         VALUES ('order', '1', 'Reminder', '{}', clock_timestamp() + interval '2 seconds')",
+         VALUES ('order', '1', 'Reminder', '{}', clock_timestamp() + interval '4 seconds')",
     )
     .execute(&outbox.pool)
     .await

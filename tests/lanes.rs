@@ -232,7 +232,7 @@ async fn no_transaction_is_open_while_records_fly() {
 async fn a_relay_that_disagrees_with_what_was_recorded_refuses_to_start() {
     let outbox = Outbox::create().await;
     let mut first = outbox.relay(&[]);
-    wait_for_relays(&outbox, 1).await;
+    first.logs("relay started", SOON).await;
     first.terminate();
     assert_eq!(first.wait_exit(SOON).await, 0);
     for (change, named) in [

@@ -92,8 +92,8 @@ impl Reader {
         let key = fetched.event.key.clone();
         let topic = self.route.topic(&fetched.event);
         let content = match (&topic, fetched.unfit) {
-            (Err(defect), _) => Err(defect.clone()),
-            (Ok(_), Some(defect)) => Err(defect),
+            (_, Some(defect)) => Err(defect),
+            (Err(defect), None) => Err(defect.clone()),
             (Ok(topic), None) => self.envelope.record(fetched.event, Arc::clone(topic)),
         };
         Candidate {
