@@ -292,7 +292,7 @@ impl Leases {
                     .bind(excluded)
                     .fetch_all(connection)
                     .await?;
-                let expired = rows.iter().map(|row| column::<bool>(row, 2));
+                let expired = rows.iter().map(|row| column::<bool>(row, 3));
                 let expired = expired.collect::<Result<Vec<_>, _>>()?;
                 Ok(Claim {
                     lanes: rows.iter().map(lease).collect::<Result<_, _>>()?,
