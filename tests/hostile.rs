@@ -15,6 +15,22 @@ const SOON: Duration = Duration::from_mins(2);
 /// Part of every secret text; no log may show it.
 const CANARY: &str = "canary";
 
+/// Whatever is dead, the table alone keeps it.
+const SETTINGS: [(&str, &str); 5] = {
+    let [a, b, c, d] = LONG_LEASES;
+    [a, b, c, d, ("failure.on_dead", "table")]
+};
+
+/// A topic that keeps what is older than any record should be.
+async fn lasting_topic() -> String {
+    let topic = Kafka::unique("hostile");
+    let kafka = Kafka::shared().await;
+    kafka
+        .create_topic(&topic, 6, &[("retention.ms", "-1")])
+        .await;
+    topic
+}
+
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -41,7 +57,7 @@ const CASES: [Case; 47] = [
         "vast topic",
         "topic",
         "repeat('x', 300000000)",
-        Dead("large"),
+        Dead("topic"),
     ),
     ("internal", "topic", "'__consumer_offsets'", Dead("topic")),
     ("line", "topic", "E'a\\nb'", Dead("topic")),
@@ -258,11 +274,12 @@ async fn each_hostile_value_has_its_verdict_and_the_next_event_of_its_aggregate_
     let outbox = Outbox::create().await;
     write(&outbox).await;
     shown_by_verbs(&outbox).await;
-    let logging = [&LONG_LEASES[..], &[("RUST_LOG", "trace")]].concat();
-    let mut relay = named_relay(&outbox, "only", &logging);
+    let topic = lasting_topic().await;
+    let own = [("RUST_LOG", "trace"), ("route.topic", &topic)];
+    let mut relay = named_relay(&outbox, "only", &[&SETTINGS[..], &own].concat());
     outbox.drained(SOON).await;
     assert_verdicts(&outbox).await;
-    let receiver = Receiver::start(Kafka::shared().await, &[&outbox.topic]).await;
+    let receiver = Receiver::start(Kafka::shared().await, &[&topic]).await;
     assert_arrived(&receiver.read_to_end(SOON).await);
     let shown = shown_by_verbs(&outbox).await;
     assert!(!shown.contains(CANARY), "a verb shows what is in an event");
@@ -336,7 +353,7 @@ async fn what_is_no_text_or_no_key_is_refused_to_the_writer_by_the_table() {
 #[tokio::test]
 async fn rows_that_are_changed_or_deleted_meanwhile_hold_nothing_up() {
     let outbox = Outbox::create().await;
-    let _relay = named_relay(&outbox, "only", &LONG_LEASES);
+    let _relay = named_relay(&outbox, "only", &SETTINGS);
     for _ in 0..20 {
         outbox.write_many(500, 50).await;
         outbox

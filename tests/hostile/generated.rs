@@ -12,8 +12,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use uuid::Uuid;
 
-use super::{SOON, ends_discreetly};
-use crate::support::lanes::{LONG_LEASES, named_relay};
+use super::{SETTINGS, SOON, ends_discreetly, lasting_topic};
+use crate::support::lanes::named_relay;
 use crate::support::{Kafka, Outbox, Received, Receiver};
 
 /// A row as a writer fills it.
@@ -288,16 +288,19 @@ fn assert_judged(row: &Row, stored: &Stored, arrived: &HashMap<&str, &Received>)
 #[tokio::test]
 async fn five_thousand_rows_come_to_the_right_verdict_in_a_real_relay() {
     let outbox = Outbox::create().await;
+    let topic = lasting_topic().await;
     let mut runner = TestRunner::deterministic();
-    let rows: Vec<Row> = (0..ROWS)
-        .map(|_| storable(&mut runner, &outbox.topic))
-        .collect();
-    let mut relay = named_relay(&outbox, "only", &LONG_LEASES);
+    let rows: Vec<Row> = (0..ROWS).map(|_| storable(&mut runner, &topic)).collect();
+    let mut relay = named_relay(
+        &outbox,
+        "only",
+        &[&SETTINGS[..], &[("route.topic", &topic)]].concat(),
+    );
     for rows in rows.chunks(500) {
         insert(&outbox, rows).await;
     }
     outbox.drained(SOON).await;
-    let receiver = Receiver::start(Kafka::shared().await, &[&outbox.topic]).await;
+    let receiver = Receiver::start(Kafka::shared().await, &[&topic]).await;
     let records = receiver.read_to_end(SOON).await;
     let by_id = records.iter().map(|record| {
         let id = record.header("ce_id").expect("an event has its id");

@@ -1,8 +1,8 @@
 //! Rows that are too heavy: at the border of what a record may weigh, and far beyond it. What cannot
 //! be a record is neither printed nor fetched, or the memory of relay and database would tell.
 
-use super::{SOON, ends_discreetly};
-use crate::support::lanes::{LONG_LEASES, named_relay};
+use super::{SETTINGS, SOON, ends_discreetly};
+use crate::support::lanes::named_relay;
 use crate::support::{Kafka, Outbox, Postgres, Receiver};
 
 /// The most memory that a process had, in MiB.
@@ -38,7 +38,7 @@ async fn a_record_of_the_largest_size_arrives_and_one_byte_more_is_dead() {
              FROM generate_series(0, 1100) AS n",
         )
         .await;
-    let _relay = named_relay(&outbox, "only", &[&LONG_LEASES[..], &limit].concat());
+    let _relay = named_relay(&outbox, "only", &[&SETTINGS[..], &limit].concat());
     outbox.drained(SOON).await;
     let (published, dead) = ("published_at IS NOT NULL", "dead_state IS NOT NULL");
     let border = outbox.count(published).await;
@@ -67,7 +67,7 @@ async fn a_vast_payload_is_judged_unprinted_and_unfetched() {
             .await;
         outbox.write_many(1_000, 100).await;
     }
-    let mut relay = named_relay(&outbox, "only", &LONG_LEASES);
+    let mut relay = named_relay(&outbox, "only", &SETTINGS);
     outbox.drained(SOON).await;
     assert_eq!(outbox.count("dead_class = 'record'").await, 4);
     assert_eq!(outbox.count("published_at IS NOT NULL").await, 5_000);
@@ -105,7 +105,7 @@ async fn a_row_that_the_database_cannot_print_is_dead_and_its_neighbours_are_rea
         )
         .await;
     let hasty = [("database.statement_timeout_ms", "2000")];
-    let mut relay = named_relay(&outbox, "only", &[&LONG_LEASES[..], &hasty].concat());
+    let mut relay = named_relay(&outbox, "only", &[&SETTINGS[..], &hasty].concat());
     outbox.drained(SOON).await;
     relay.logs("reading its rows one by one", SOON).await;
     let bombs = "event_type = 'Bomb' AND dead_class = 'record' AND last_error LIKE '%print%'";
