@@ -10,6 +10,7 @@
 //! - a look reads the sequence first and the writers after it, in two statements.
 
 mod apart;
+mod rows;
 
 use std::collections::BTreeMap;
 
@@ -31,123 +32,6 @@ use crate::outcome::Defect;
 /// A payload of more than this many times the largest record prints as no record at all: a number
 /// takes at most this much more room in jsonb than in text.
 const STORED_PER_PRINTED: u64 = 8;
-
-/// `read_page`: locks nothing. The leases are found by their expiry; the rows come from the
-/// index `<outbox>_unpublished`, or `<outbox>_delayed`, whose order makes the page's (`{rows}`
-/// says which of its range).
-///
-/// The lower bound compares pairs, so that no other index can promise the rows. The upper one must
-/// not: a scan ends at an entry whose *first* column is beyond the bound (`nbtutils.c`,
-/// `_bt_check_rowcompare`), so a pair that its second column decides would be compared with every
-/// entry of the next lane.
-///
-/// What is too large for any record is neither rendered nor sent (`$8` bytes). A text tells its
-/// size without being read. A jsonb value tells what it takes compressed, at most 255 times less
-/// than it takes (LZ4; pglz: some 90 times): where that leaves a doubt, a row made of it is
-/// measured, for which the server unpacks it. A time that no record can carry becomes NULL.
-const READ_PAGE: &str = "
-/* read_page */
-WITH held AS MATERIALIZED (
-    SELECT l.lane, l.epoch, ($3::bigint[])[r.place] AS above,
-        ($4::integer[])[r.place] AS rows_max, r.place
-    FROM {leases} AS l
-    CROSS JOIN LATERAL (SELECT array_position($1::smallint[], l.lane) AS place) AS r
-    WHERE l.token = $5 AND l.expires_at > now() AND l.epoch = ($2::bigint[])[r.place]
-), page AS MATERIALIZED (
-    SELECT h.place, o.lane, o.seq, o.id, o.aggregate_type, o.aggregate_id, o.event_type, o.topic,
-        o.partition_key, o.created_at, o.next_attempt_at, o.texts_bytes, o.values_bytes,
-        o.judged,
-        CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10 THEN o.payload::text END
-            AS payload,
-        CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10 THEN o.headers::text END
-            AS headers
-    FROM held AS h
-    CROSS JOIN LATERAL (
-        SELECT o.lane, o.seq, o.id, {aggregate_type} AS aggregate_type,
-            {aggregate_id} AS aggregate_id, o.event_type, o.payload, o.headers, o.topic,
-            o.partition_key, o.created_at, o.next_attempt_at, {texts_bytes} AS texts_bytes,
-            greatest({payload_bytes}, {headers_bytes}) AS values_bytes,
-            CASE WHEN o.dead_state IS NOT NULL THEN jsonb_build_array(
-                o.dead_state = 'blocked', o.dead_class, o.last_error, o.attempts,
-                coalesce(greatest(extract(epoch FROM now() - o.first_failed_at), 0) * 1000, 0)::bigint)
-                ::text END AS judged
-        FROM {outbox} AS o
-        WHERE {rows}
-        LIMIT h.rows_max
-    ) AS o
-), measured AS (
-    SELECT p.*, row_number() OVER pages AS number,
-        greatest(p.texts_bytes, p.values_bytes, octet_length(p.payload), octet_length(p.headers))
-            AS bytes_max,
-        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.headers), 0)
-            + p.texts_bytes + 256) OVER pages AS bytes
-    FROM page AS p
-    WINDOW pages AS (ORDER BY p.place, p.seq ROWS UNBOUNDED PRECEDING)
-)
-SELECT NULL::smallint AS lane, NULL::bigint AS seq, NULL::uuid AS id,
-    NULL::text AS aggregate_type, NULL::text AS aggregate_id, NULL::text AS event_type,
-    NULL::text AS payload, (SELECT count(*) FROM page) AS oversized_bytes,
-    NULL::text AS headers, NULL::text AS topic, NULL::text AS partition_key,
-    NULL::timestamptz AS created_at, NULL::bigint AS wait_ms,
-    (SELECT array_agg(h.lane) FROM held AS h) AS held, NULL::text AS judged
-UNION ALL
-SELECT m.lane, m.seq, m.id, m.aggregate_type, m.aggregate_id,
-    CASE WHEN m.bytes_max <= $8 THEN m.event_type ELSE left(m.event_type, 64) END,
-    CASE WHEN m.bytes_max <= $8 THEN m.payload END,
-    CASE WHEN m.bytes_max > $8 THEN m.bytes_max END,
-    CASE WHEN m.bytes_max <= $8 THEN m.headers END,
-    CASE WHEN m.bytes_max <= $8 THEN m.topic ELSE left(m.topic, 250) END,
-    CASE WHEN m.bytes_max <= $8 THEN m.partition_key END,
-    CASE WHEN m.created_at >= '0001-01-01Z' AND m.created_at < '10000-01-01Z'
-        THEN m.created_at END,
-    ceil(greatest(extract(epoch FROM m.next_attempt_at - now()) * 1000, 0))::bigint, NULL,
-    m.judged
-FROM measured AS m
-WHERE m.number = 1 OR m.bytes <= $7
-";
-
-/// What the columns of text take, in bytes: known without reading them.
-const TEXTS_BYTES: &str = "(octet_length(o.aggregate_type)::bigint
-                + octet_length(o.aggregate_id) + octet_length(o.event_type)
-                + coalesce(octet_length(o.topic), 0) + coalesce(octet_length(o.partition_key), 0))";
-
-/// What a jsonb value takes unpacked, in bytes; 0 where that is too little to matter, and what it takes
-/// in the table where that is too much already.
-const VALUE_BYTES: &str = "CASE WHEN pg_column_size(o.{column}) < $8 / 255 THEN 0
-                WHEN pg_column_size(o.{column}) <= $8 THEN pg_column_size(ROW(o.{column}))
-                ELSE pg_column_size(o.{column}) END";
-
-/// A part of the ordering key. One that is too large for any record is told by its beginning and a
-/// digest: such rows are dead, but must be told apart from those of other keys.
-const KEY_PART: &str = "CASE WHEN octet_length(o.{column}) <= $8 THEN o.{column}
-                ELSE left(o.{column}, 64) || ' '
-                    || encode(sha256(convert_to(o.{column}, 'UTF8')), 'hex') END";
-
-/// The rows of a lane that a poll reads: all that wait, but for keys that are read on their own.
-const ROWS_OF_LANE: &str = "(o.lane, o.seq) > (h.lane, h.above)
-            AND o.lane <= h.lane
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
-            AND o.seq NOT IN (SELECT unnest($6::bigint[]))
-            AND (cardinality($9::text[]) = 0
-                OR length({aggregate_type})::text || ':' || {aggregate_type} || {aggregate_id}
-                    NOT IN (SELECT unnest($9::text[])))
-        ORDER BY o.lane, o.seq";
-
-/// The rows of a lane that belong to one key.
-const ROWS_OF_KEY: &str = "(o.lane, o.seq) > (h.lane, h.above)
-            AND o.lane <= h.lane
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
-            AND o.seq NOT IN (SELECT unnest($6::bigint[]))
-            AND length({aggregate_type})::text || ':' || {aggregate_type} || {aggregate_id}
-                = ($9::text[])[1]
-        ORDER BY o.lane, o.seq";
-
-/// The rows of a lane whose time has come.
-const ROWS_DELAYED: &str = "o.lane = h.lane AND o.available_at <= now()
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
-            AND o.seq NOT IN (SELECT unnest($6::bigint[]))
-            AND cardinality($9::text[]) = 0
-        ORDER BY o.lane, o.available_at";
 
 /// `last_drawn`: locks nothing; a sequence is one row.
 const LAST_DRAWN: &str = "
@@ -205,22 +89,11 @@ impl Pages {
     /// Renders the statements. A payload is fetched only if it may print as a record of at most
     /// `record_bytes_max` bytes.
     pub fn new(names: &Names, token: Uuid, record_bytes_max: u64) -> Self {
-        let page = |rows: &str| {
-            let of = |template: &str, column| template.replace("{column}", column);
-            let statement = READ_PAGE
-                .replace("{rows}", rows)
-                .replace("{aggregate_type}", &of(KEY_PART, "aggregate_type"))
-                .replace("{aggregate_id}", &of(KEY_PART, "aggregate_id"))
-                .replace("{texts_bytes}", TEXTS_BYTES)
-                .replace("{payload_bytes}", &of(VALUE_BYTES, "payload"))
-                .replace("{headers_bytes}", &of(VALUE_BYTES, "headers"));
-            names.render(&statement)
-        };
         let stored_bytes_max = record_bytes_max.saturating_mul(STORED_PER_PRINTED);
         Self {
-            lanes: page(ROWS_OF_LANE),
-            key: page(ROWS_OF_KEY),
-            delayed: page(ROWS_DELAYED),
+            lanes: rows::page(names, rows::OF_LANE),
+            key: rows::page(names, rows::OF_KEY),
+            delayed: rows::page(names, rows::DELAYED),
             row: names.render(&apart::READ_ROW.replace("{long_number}", apart::LONG_NUMBER)),
             last_drawn: names.render(LAST_DRAWN),
             writers: names.render(WRITERS),
