@@ -332,7 +332,7 @@ impl Tally {
         self.events += 1;
         self.holding_back += i64::from(event.state.holds_back());
         let class = event.row.class.clone().unwrap_or_default();
-        let mut kind = (topic.to_owned(), class, event.state.name());
+        let mut kind = (topic.to_owned(), class, event.state.word());
         if self.kinds.len() >= KINDS_MAX && !self.kinds.contains_key(&kind) {
             kind = (String::new(), String::new(), "");
         }

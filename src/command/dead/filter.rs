@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use super::{Desk, Refusal};
-use crate::outbox::dead::{DeadEvent, DeadState, Wanted};
+use crate::outbox::dead::{DeadEvent, Standing, Wanted};
 
 /// Events are fetched, and decided about, in portions of so many.
 pub(super) const PORTION: i64 = 500;
@@ -29,7 +29,7 @@ pub(super) struct Filter {
     class: Option<String>,
     /// In these states; without it in all but discarded
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]
-    state: Vec<DeadState>,
+    state: Vec<Standing>,
     /// Dead for at least this long: 90s, 30m, 12h, 2d
     #[arg(long, value_name = "AGE")]
     older_than: Option<Age>,
@@ -72,9 +72,9 @@ impl FromStr for Age {
     }
 }
 
-fn state(name: &str) -> Result<DeadState, String> {
-    DeadState::of(name).ok_or_else(|| {
-        let names = DeadState::ALL.map(DeadState::name);
+fn state(name: &str) -> Result<Standing, String> {
+    Standing::of(name).ok_or_else(|| {
+        let names = Standing::ALL.map(Standing::word);
         format!("one of {}", names.join(", "))
     })
 }
@@ -92,7 +92,7 @@ impl Filter {
 
     /// The same, as a shell takes it.
     pub(super) fn arguments(&self) -> String {
-        let states: Vec<&str> = self.state.iter().map(|state| state.name()).collect();
+        let states: Vec<&str> = self.state.iter().map(|state| state.word()).collect();
         let states = (!states.is_empty()).then(|| states.join(","));
         let limit = self.limit.map(|limit| limit.to_string());
         let age = |age: &Option<Age>| age.as_ref().map(|age| age.text.clone());
@@ -112,17 +112,11 @@ impl Filter {
     }
 
     fn wanted(&self) -> Wanted {
-        let states = if self.state.is_empty() {
-            DeadState::ALL
-                .into_iter()
-                .filter(|state| *state != DeadState::Discarded)
-                .collect()
-        } else {
-            let mut states = self.state.clone();
-            states.sort_unstable();
-            states.dedup();
-            states
+        let asked = |state: &Standing| match self.state.as_slice() {
+            [] => *state != Standing::Discarded,
+            states => states.contains(state),
         };
+        let states = Standing::ALL.into_iter().filter(asked).collect();
         let (aggregate_type, aggregate_id) = match self.aggregate.as_deref() {
             None => (None, None),
             Some(aggregate) => match aggregate.split_once('/') {
@@ -251,12 +245,12 @@ mod tests {
     #[test]
     fn what_was_given_up_is_found_only_where_it_is_asked_for() {
         let all = Filter::default().wanted().states;
-        assert!(all.len() == 4 && !all.contains(&DeadState::Discarded));
+        assert!(all.len() == 4 && !all.contains(&Standing::Discarded));
         let filter = Filter {
-            state: vec![DeadState::Discarded, DeadState::Discarded],
+            state: vec![Standing::Discarded, Standing::Discarded],
             ..Filter::default()
         };
-        assert_eq!(filter.wanted().states, [DeadState::Discarded]);
+        assert_eq!(filter.wanted().states, [Standing::Discarded]);
     }
 
     #[test]

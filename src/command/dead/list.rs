@@ -75,7 +75,7 @@ fn json_of(found: &Found) -> Value {
         "error": row.error,
         "attempts": row.attempts,
         "dead_at": row.dead_at,
-        "state": found.event.state.name(),
+        "state": found.event.state.word(),
     })
 }
 
@@ -118,7 +118,7 @@ fn cells(found: &Found) -> [String; 9] {
     };
     [
         row.at.seq.to_string(),
-        found.event.state.name().to_owned(),
+        found.event.state.word().to_owned(),
         text(&row.class, 16),
         row.attempts.to_string(),
         found

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::{Desk, plain};
 use crate::command::{Done, Exit, Refusal, say};
-use crate::outbox::dead::{DeadState, Shown, show};
+use crate::outbox::dead::{Shown, Standing, show};
+use crate::outcome::DeadState;
 
 /// Show everything about one event, dead or not
 #[derive(Debug, clap::Args)]
@@ -109,13 +110,17 @@ fn state_text(shown: &Shown) -> &'static str {
     match shown.state {
         _ if shown.published_at.is_some() => "published",
         None => "waits to be published",
-        Some(DeadState::Blocked) => "blocked: it and its aggregate wait for an operator",
-        Some(DeadState::DeadLetterPending) => {
+        Some(Standing::Failed(DeadState::Blocked)) => {
+            "blocked: it and its aggregate wait for an operator"
+        }
+        Some(Standing::Failed(DeadState::DeadLetterPending)) => {
             "dead_letter_pending: its aggregate waits until Kafka has its dead letter"
         }
-        Some(DeadState::DeadLettered) => "dead_lettered: set aside, and Kafka has its dead letter",
-        Some(DeadState::Dead) => "dead: set aside, and the table alone keeps it",
-        Some(DeadState::Discarded) => "discarded: an operator gave it up",
+        Some(Standing::Failed(DeadState::DeadLettered)) => {
+            "dead_lettered: set aside, and Kafka has its dead letter"
+        }
+        Some(Standing::Failed(DeadState::Dead)) => "dead: set aside, and the table alone keeps it",
+        Some(Standing::Discarded) => "discarded: an operator gave it up",
     }
 }
 

@@ -19,6 +19,7 @@ use super::error::OutboxError;
 use super::names::Names;
 use super::session::{Session, column};
 use crate::event::{EventRef, Lane, OrderingKey};
+use crate::outcome::DeadState;
 
 /// What is told of a row in a list.
 const COLUMNS: &str = "o.seq, o.id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type,
@@ -67,49 +68,42 @@ WHERE l.aggregate_type = $2 AND l.aggregate_id = $3 AND l.published_at IS NOT NU
 ";
 
 /// What became of a row that failed for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DeadState {
-    /// Its aggregate waits until an operator decides.
-    Blocked,
-    /// Its aggregate waits until Kafka has its dead letter.
-    DeadLetterPending,
-    /// It is set aside, and Kafka has its dead letter.
-    DeadLettered,
-    /// It is set aside, and the table alone keeps it.
-    Dead,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// What the relay made of it.
+    Failed(DeadState),
     /// An operator gave it up.
     Discarded,
 }
 
-impl DeadState {
-    /// Every state.
+impl Standing {
+    /// Every one.
     pub const ALL: [Self; 5] = [
-        Self::Blocked,
-        Self::DeadLetterPending,
-        Self::DeadLettered,
-        Self::Dead,
+        Self::Failed(DeadState::Blocked),
+        Self::Failed(DeadState::DeadLetterPending),
+        Self::Failed(DeadState::DeadLettered),
+        Self::Failed(DeadState::Dead),
         Self::Discarded,
     ];
 
-    /// Its name in the table and in every output.
-    pub fn name(self) -> &'static str {
+    /// Its word in the table and in every output.
+    pub fn word(self) -> &'static str {
         match self {
-            Self::Blocked => "blocked",
-            Self::DeadLetterPending => "dead_letter_pending",
-            Self::DeadLettered => "dead_lettered",
-            Self::Dead => "dead",
+            Self::Failed(state) => state.word(),
             Self::Discarded => "discarded",
         }
     }
 
-    /// The state of this name.
-    pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
+    /// The one of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|standing| standing.word() == word)
     }
 
     /// Whether later rows of its aggregate wait for it.
     pub fn holds_back(self) -> bool {
-        matches!(self, Self::Blocked | Self::DeadLetterPending)
+        matches!(self, Self::Failed(state) if !state.is_final())
     }
 }
 
@@ -117,7 +111,7 @@ impl DeadState {
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// In one of these states.
-    pub states: Vec<DeadState>,
+    pub states: Vec<Standing>,
     /// Of this kind of aggregate.
     pub aggregate_type: Option<String>,
     /// Of the aggregate with this id.
@@ -170,7 +164,7 @@ pub struct DeadEvent {
     /// The row.
     pub row: Row,
     /// What became of it.
-    pub state: DeadState,
+    pub state: Standing,
     /// When it was set aside, or failed first where its aggregate waits.
     pub since: Option<DateTime<Utc>>,
 }
@@ -210,7 +204,7 @@ impl DeadEvents {
         wanted: &Wanted,
         (above, rows_max): (i64, i64),
     ) -> Result<Vec<DeadEvent>, OutboxError> {
-        let states: Vec<&str> = wanted.states.iter().map(|state| state.name()).collect();
+        let states: Vec<&str> = wanted.states.iter().map(|state| state.word()).collect();
         session
             .run(async |connection| {
                 let rows = sqlx::query(AssertSqlSafe(self.list.as_str()))
@@ -292,9 +286,9 @@ fn told(row: &PgRow) -> Result<Row, sqlx::Error> {
     })
 }
 
-fn state(row: &PgRow) -> Result<Option<DeadState>, sqlx::Error> {
+fn state(row: &PgRow) -> Result<Option<Standing>, sqlx::Error> {
     let name: Option<String> = column(row, 11)?;
-    Ok(name.as_deref().and_then(DeadState::of))
+    Ok(name.as_deref().and_then(Standing::of))
 }
 
 #[cfg(test)]
@@ -303,9 +297,9 @@ mod tests {
 
     #[test]
     fn each_state_is_found_by_its_name() {
-        for state in DeadState::ALL {
-            assert_eq!(DeadState::of(state.name()), Some(state));
+        for state in Standing::ALL {
+            assert_eq!(Standing::of(state.word()), Some(state));
         }
-        assert_eq!(DeadState::of("gone"), None);
+        assert_eq!(Standing::of("gone"), None);
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::{COLUMNS, DeadState, Row, state, told};
+use super::{COLUMNS, Row, Standing, state, told};
 use crate::event::EventRef;
 use crate::outbox::error::OutboxError;
 use crate::outbox::names::Names;
@@ -48,7 +48,7 @@ pub struct Shown {
     /// What every list tells.
     pub row: Row,
     /// What became of it, if it failed for good.
-    pub state: Option<DeadState>,
+    pub state: Option<Standing>,
     /// The record key that it names.
     pub partition_key: Option<String>,
     /// When it was written, if that is a time that can be told.
