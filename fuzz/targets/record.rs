@@ -9,7 +9,8 @@ use chrono::DateTime;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use outbox_relay::decide::envelope::Envelope;
-use outbox_relay::decide::route::{Route, check_topic};
+use outbox_relay::decide::route::Route;
+use outbox_relay::decide::topic::check_topic;
 use outbox_relay::event::{Event, EventRef, Lane, OrderingKey};
 use uuid::Uuid;
 
