@@ -7,6 +7,7 @@ mod brokers;
 mod cut_off;
 mod failover;
 mod refusals;
+mod steps;
 mod topics;
 mod wires;
 

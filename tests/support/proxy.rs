@@ -6,7 +6,8 @@
 //! - the bytes of one way come out in the order in which they went in, each once, or not at all;
 //! - what is held is read and kept here, so that the sender may be gone when it is released.
 
-use std::collections::VecDeque;
+mod traps;
+
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,6 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
+
+pub(crate) use self::traps::Deed;
+use self::traps::{Recogniser, Trap, Traps};
 
 /// A direction on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,22 +48,14 @@ impl Weather {
     }
 }
 
-/// What is done to the next connection that comes upon it.
-#[derive(Debug, Default)]
-struct Traps {
-    /// A way, and how many bytes more may pass on it.
-    budget: Option<(Way, usize)>,
-    /// A request whose answer is to be lost.
-    request: Option<Vec<u8>>,
-    sprung: usize,
-}
-
 /// What all connections share.
 #[derive(Debug)]
 struct Shared {
     weather: watch::Sender<Weather>,
     /// Each change ends the connections that are open.
     cuts: watch::Sender<usize>,
+    /// Each change lets pass what a trap holds.
+    releases: watch::Sender<usize>,
     traps: Mutex<Traps>,
     server: Mutex<String>,
     accepted: AtomicUsize,
@@ -90,6 +86,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             weather: watch::Sender::new(Weather::default()),
             cuts: watch::Sender::new(0),
+            releases: watch::Sender::new(0),
             traps: Mutex::default(),
             server: Mutex::new(server.to_owned()),
             accepted: AtomicUsize::new(0),
@@ -142,6 +139,7 @@ impl Proxy {
     pub(crate) fn release(&self) {
         self.set_held(Way::ToServer, false);
         self.set_held(Way::ToClient, false);
+        self.shared.releases.send_modify(|releases| *releases += 1);
     }
 
     /// What comes from now on is late by so much, on each way.
@@ -157,11 +155,17 @@ impl Proxy {
 
     /// The server gets the next request that contains these bytes, and its answer is lost with the
     /// connection.
-    pub(crate) fn lose_answer_to(&self, request: &[u8]) {
-        self.shared.traps().request = Some(request.to_vec());
+    pub(crate) fn lose_answer_to(&self, bytes: &[u8]) {
+        self.trap(bytes, 0, Deed::LoseAnswer);
     }
 
-    /// How many connections a budget or a lost answer has ended.
+    /// Does this once: to the next request that contains these bytes, or to one that comes so many
+    /// requests later on the same connection. A request is what comes at once.
+    pub(crate) fn trap(&self, bytes: &[u8], later: usize, deed: Deed) {
+        self.shared.traps().request = Some(Trap::new(bytes, later, deed));
+    }
+
+    /// How many traps were sprung and budgets spent.
     pub(crate) fn sprung(&self) -> usize {
         self.shared.traps().sprung
     }
@@ -212,11 +216,11 @@ async fn connect(client: TcpStream, server: &str, shared: &Arc<Shared>) -> io::R
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let mute = watch::Sender::new(false);
+    let deed = watch::Sender::new(None);
     let wire = |way| Wire {
         way,
         shared: Arc::clone(shared),
-        mute: mute.clone(),
+        deed: deed.clone(),
     };
     tokio::try_join!(
         wire(Way::ToServer).carry(from_client, to_server),
@@ -229,8 +233,8 @@ async fn connect(client: TcpStream, server: &str, shared: &Arc<Shared>) -> io::R
 struct Wire {
     way: Way,
     shared: Arc<Shared>,
-    /// Whether the server's next bytes are the answer that is to be lost.
-    mute: watch::Sender<bool>,
+    /// What is done to this connection's next bytes; both ways share it.
+    deed: watch::Sender<Option<Deed>>,
 }
 
 impl Wire {
@@ -245,40 +249,22 @@ impl Wire {
         mut from: OwnedReadHalf,
         kept: mpsc::UnboundedSender<(Instant, Vec<u8>)>,
     ) -> io::Result<()> {
-        let mut last = VecDeque::new();
+        let mut reader = Recogniser::default();
         loop {
             let mut bytes = Vec::with_capacity(64 * 1024);
             if from.read_buf(&mut bytes).await? == 0 {
                 return Ok(());
             }
             if self.way == Way::ToServer {
-                self.recognise(&mut last, &bytes);
+                let deed = reader.recognise(&mut self.shared.traps(), &bytes);
+                if deed.is_some() {
+                    self.deed.send_replace(deed);
+                }
             }
             let delay = self.shared.weather.borrow().delay;
             // The writer is gone only when the connection is.
             let _over = kept.send((Instant::now() + delay, bytes));
         }
-    }
-
-    /// Springs the trap of a lost answer; a request may come in pieces.
-    fn recognise(&self, last: &mut VecDeque<u8>, bytes: &[u8]) {
-        let mut traps = self.shared.traps();
-        let Some(request) = traps.request.as_deref() else {
-            return;
-        };
-        last.extend(bytes);
-        if last
-            .make_contiguous()
-            .windows(request.len())
-            .any(|seen| seen == request)
-        {
-            traps.request = None;
-            traps.sprung += 1;
-            self.mute.send_replace(true);
-            return;
-        }
-        let surplus = last.len().saturating_sub(request.len());
-        last.drain(..surplus);
     }
 
     async fn write(
@@ -291,10 +277,8 @@ impl Wire {
             sleep_until(at).await;
             let released = weather.wait_for(|weather| !weather.holds(self.way)).await;
             released.map_err(io::Error::other)?;
-            if self.way == Way::ToClient && *self.mute.borrow() {
-                return Err(io::ErrorKind::ConnectionAborted.into());
-            }
-            let (passes, last) = self.spend(bytes.len());
+            self.suffer().await?;
+            let (passes, last) = self.shared.traps().spend(self.way, bytes.len());
             to.write_all(&bytes[..passes]).await?;
             if last {
                 return Err(io::ErrorKind::ConnectionAborted.into());
@@ -303,21 +287,18 @@ impl Wire {
         to.shutdown().await
     }
 
-    /// How many of so many bytes may pass, and whether the connection ends with them.
-    fn spend(&self, bytes: usize) -> (usize, bool) {
-        let mut traps = self.shared.traps();
-        match &mut traps.budget {
-            Some((way, left)) if *way == self.way => {
-                if bytes < *left {
-                    *left -= bytes;
-                    return (bytes, false);
-                }
-                let passes = *left;
-                traps.budget = None;
-                traps.sprung += 1;
-                (passes, true)
+    /// Does to this way what a trap says.
+    async fn suffer(&self) -> io::Result<()> {
+        let mut released = self.shared.releases.subscribe();
+        let deed = self.deed.borrow().filter(|deed| deed.way() == self.way);
+        match deed {
+            None => Ok(()),
+            Some(deed) if deed.holds() => {
+                released.changed().await.map_err(io::Error::other)?;
+                self.deed.send_replace(None);
+                Ok(())
             }
-            Some(_) | None => (bytes, false),
+            Some(_) => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 }

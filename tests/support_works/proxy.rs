@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
 use super::{cluster_id, send};
-use crate::support::{Kafka, Outbox, Proxy, Receiver, Way, throughout};
+use crate::support::{Deed, Kafka, Outbox, Proxy, Receiver, Way, throughout};
 
 const SOON: Duration = Duration::from_secs(10);
 /// How long nothing must come to be called nothing.
@@ -225,4 +225,31 @@ async fn a_proxy_that_leads_elsewhere_leaves_what_is_open_where_it_is() {
     says(&mut line.client, "old").await;
     hears(&mut line.server, "old").await;
     assert_eq!(line.proxy.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_trap_holds_one_request_or_loses_it_and_no_other() {
+    let mut line = Line::lay().await;
+    line.proxy.trap(b"prepare", 1, Deed::HoldRequest);
+    says(&mut line.client, "prepare").await;
+    hears(&mut line.server, "prepare").await;
+    says(&mut line.client, "execute").await;
+    hears_nothing(&line.server).await;
+    line.proxy.release();
+    hears(&mut line.server, "execute").await;
+    says(&mut line.client, "execute").await;
+    hears(&mut line.server, "execute").await;
+
+    line.proxy.trap(b"again", 0, Deed::HoldAnswer);
+    says(&mut line.client, "again").await;
+    hears(&mut line.server, "again").await;
+    says(&mut line.server, "answer").await;
+    hears_nothing(&line.client).await;
+    line.proxy.release();
+    hears(&mut line.client, "answer").await;
+
+    line.proxy.trap(b"lost", 0, Deed::LoseRequest);
+    says(&mut line.client, "lost").await;
+    assert!(hears_the_end(&mut line.server).await.is_empty());
+    assert_eq!(line.proxy.sprung(), 3);
 }
