@@ -27,6 +27,7 @@ mod reading;
 mod readme;
 mod secrets;
 mod secure;
+mod sessions;
 mod status;
 mod support;
 mod support_works;

@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
+use crate::conservation::checker;
+use crate::conservation::observe::{self, After};
+use crate::conservation::site::note;
+use crate::conservation::workload::Ledger;
 use crate::support::lanes::{held, named_relay, wait_for_shares};
 use crate::support::tally::assert_once_in_order;
-use crate::support::{Kafka, Outbox, Postgres, Proxy, Receiver, eventually, throughout};
+use crate::support::{Kafka, Outbox, Postgres, Proxy, Receiver, Way, eventually, throughout};
 
 /// Ten seconds of silence, two renewals, the time-outs of what flies, and a busy machine.
 const GIVEN_UP_WITHIN: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(40);
+/// Rows that the relay may have handed over before it was cut off.
+const WINDOW_ROWS: usize = 300;
 
 /// A broker, an outbox that feeds it, and a proxy before the broker for the relay to be cut off.
 async fn site() -> (Kafka, Proxy, Outbox) {
@@ -106,6 +112,37 @@ async fn a_relay_cut_off_from_kafka_keeps_its_lanes_where_nobody_delivers() {
     assert_eq!(self::epochs(&outbox).await, epochs, "no lane has moved");
     let receiver = Receiver::start(&kafka, &[&outbox.topic]).await;
     assert_once_in_order(&receiver.read_to_end(SOON).await, 1_000);
+}
+
+/// Bytes that a wire had kept come out when their sender has long given them up, and another has
+/// sent the same events and later ones.
+#[tokio::test]
+async fn what_a_relay_had_sent_before_it_was_cut_off_comes_late_and_costs_its_window_at_most() {
+    let (kafka, proxy, outbox) = site().await;
+    let receiver = Receiver::start(&kafka, &[&outbox.topic]).await;
+    let through = [
+        ("kafka.brokers", proxy.address()),
+        ("relay.window_rows", "300"),
+    ];
+    let _apart = named_relay(&outbox, "apart", &through);
+    wait_for_shares(&outbox, &[("apart", 16)], SOON).await;
+    write_thousand(&outbox, 1).await;
+    outbox.drained(SOON).await;
+    proxy.hold(Way::ToServer);
+    write_thousand(&outbox, 1_001).await;
+    let _sound = named_relay(&outbox, "sound", &[]);
+    wait_for_shares(&outbox, &[("sound", 16)], GIVEN_UP_WITHIN).await;
+    write_thousand(&outbox, 2_001).await;
+    outbox.drained(SOON).await;
+    let before = receiver.read_to_end(SOON).await.len();
+    proxy.release();
+    says(&outbox, "apart", true).await;
+    let mut ledger = Ledger::default();
+    ledger.add_bulk(&outbox.pool).await;
+    let windows = vec![WINDOW_ROWS];
+    let history = observe::history(&outbox, &receiver, ledger, After::Mark, windows).await;
+    note(&format!("{} came late", history.delivered.len() - before));
+    checker::assert_conserved(&history);
 }
 
 /// The epoch of each lane: it rises with every claim.
