@@ -43,6 +43,15 @@ async fn where_all_is_well_each_look_says_so() {
     let outbox = Outbox::create().await;
     let (code, lines) = check(&outbox, &[]).await;
     assert_eq!(code, 0, "{lines:#?}");
+    let letters = format!("{}.dlq", outbox.topic);
+    let doubt = format!("warn topics    {letters} takes no dead letters");
+    assert!(
+        lines.iter().any(|line| line.starts_with(&doubt)),
+        "{lines:#?}"
+    );
+    Kafka::shared().await.create_topic(&letters, 1, &[]).await;
+    let (code, lines) = check(&outbox, &[]).await;
+    assert_eq!(code, 0, "{lines:#?}");
     let about: Vec<_> = lines
         .iter()
         .map(|line| {

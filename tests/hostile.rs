@@ -57,7 +57,7 @@ const CASES: [Case; 47] = [
         "vast topic",
         "topic",
         "repeat('x', 300000000)",
-        Dead("topic"),
+        Dead("large"),
     ),
     ("internal", "topic", "'__consumer_offsets'", Dead("topic")),
     ("line", "topic", "E'a\\nb'", Dead("topic")),

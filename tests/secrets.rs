@@ -81,9 +81,9 @@ async fn no_secret_is_told_through_success_failure_death_and_outages() {
     let mut kafka = guarded_kafka(&certificates, &address, PASSWORD).await;
     let mut postgres = Postgres::private(&[]).await;
     let outbox = Outbox::create_on(&postgres, &kafka).await;
-    let narrow = Kafka::unique("narrow");
-    let limit = [("max.message.bytes", "2000")];
+    let (narrow, limit) = (Kafka::unique("narrow"), [("max.message.bytes", "2000")]);
     kafka.create_topic(&narrow, 1, &limit).await;
+    kafka.create_topic(&format!("{narrow}.dlq"), 1, &[]).await;
     let (probes, url) = (Probes::new(), secret_url(&outbox));
     let key = certificates.encrypted_key(PASSPHRASE);
     let (authority, own) = (certificates.path("ca.pem"), certificates.path("server.pem"));
