@@ -46,6 +46,17 @@ pub(super) struct Circuit {
 }
 
 impl Circuit {
+    fn new(now_ms: u64) -> Self {
+        Self {
+            since_ms: now_ms,
+            refusal: None,
+            probe: None,
+            probes: 0,
+            due_ms: now_ms + CROWDED_MS,
+            proven: false,
+        }
+    }
+
     /// When this row is the probe again; none if another row is.
     pub(super) fn turn_of(&self, at: EventRef) -> Option<u64> {
         (self.probe == Some(at)).then_some(self.due_ms)
@@ -95,14 +106,7 @@ impl Window {
     pub(super) fn pass_over(&mut self, lane: Lane, topic: &Arc<str>, seq: i64, now_ms: u64) {
         self.circuits
             .entry(Arc::clone(topic))
-            .or_insert_with(|| Circuit {
-                since_ms: now_ms,
-                refusal: None,
-                probe: None,
-                probes: 0,
-                due_ms: now_ms + CROWDED_MS,
-                proven: false,
-            });
+            .or_insert_with(|| Circuit::new(now_ms));
         if let Some(book) = self.lanes.get_mut(&lane) {
             let before = Cursor::before(seq);
             book.passed
@@ -124,14 +128,7 @@ impl Window {
         let circuit = self
             .circuits
             .entry(Arc::clone(topic))
-            .or_insert_with(|| Circuit {
-                since_ms: now_ms,
-                refusal: None,
-                probe: None,
-                probes: 0,
-                due_ms: now_ms,
-                proven: false,
-            });
+            .or_insert_with(|| Circuit::new(now_ms));
         if circuit.probe.is_some_and(|probe| probe != at) {
             return None;
         }

@@ -218,7 +218,8 @@ fn a_topic_that_is_away_cannot_keep_another_from_flowing() {
     let mut is_away = true;
     for now_ms in (0..400_000).step_by(7) {
         serve(&mut window, &outbox, now_ms);
-        fly(&mut window, is_away, now_ms, &mut delivered);
+        let answer = is_away.then_some(Class::Transient);
+        fly(&mut window, answer, now_ms, &mut delivered);
         if let Some(marks) = window.take_marks(0, 1_000) {
             outbox.retain(|_, row| !marks.contains(&row.at));
             window.marked(0, now_ms);
@@ -267,21 +268,69 @@ fn serve(window: &mut Window, outbox: &BTreeMap<i64, Candidate>, now_ms: u64) {
     }
 }
 
-/// Reports all that flies: what goes to the topic that is away fails.
-fn fly(window: &mut Window, is_away: bool, now_ms: u64, delivered: &mut Vec<i64>) {
+/// Reports all that flies: what goes to the topic that is away has this answer. Returns how much
+/// of it flew.
+fn fly(window: &mut Window, answer: Option<Class>, now_ms: u64, delivered: &mut Vec<i64>) -> usize {
     let mut flights = Vec::new();
     while let Some(next) = window.next(now_ms) {
-        flights.push((next.at, is_away && &*next.record.topic == "away"));
+        flights.push((next.at, &*next.record.topic == "away"));
     }
-    for (at, fails) in flights {
-        let report = if fails {
-            Err(failure(Class::Transient))
+    let away = flights.iter().filter(|(_, away)| *away).count();
+    for (at, is_away) in flights {
+        let report = if let Some(class) = answer.filter(|_| is_away) {
+            Err(failure(class))
         } else {
             delivered.push(at.seq);
             Ok(Receipt::from_delivery_report(0, 0))
         };
         window.report(at, report, now_ms);
     }
+    away
+}
+
+#[test]
+fn a_topic_that_refuses_has_one_probe_and_all_follow_in_order_once_it_is_taken() {
+    let limits = Limits {
+        rows: 100,
+        bytes: 10_000_000,
+    };
+    let mut outbox: BTreeMap<i64, Candidate> =
+        (1..=3_000).map(|seq| (seq, row_to("away", seq))).collect();
+    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
+    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+    let (mut delivered, mut flown_ms, mut notices) = (Vec::new(), Vec::new(), Vec::new());
+    for now_ms in (0..1_000_000).step_by(9) {
+        serve(&mut window, &outbox, now_ms);
+        let answer = (now_ms < 400_000).then_some(Class::Topic);
+        let flew = fly(&mut window, answer, now_ms, &mut delivered);
+        flown_ms.extend(std::iter::repeat_n(now_ms, flew));
+        notices.extend(window.take_notices());
+        if let Some(marks) = window.take_marks(0, 1_000) {
+            outbox.retain(|_, row| !marks.contains(&row.at));
+            window.marked(0, now_ms);
+        }
+        if (1_000..400_000).contains(&now_ms) {
+            assert_eq!(window.census().rows, 1, "the probe alone is held");
+            assert_eq!(window.circuits(now_ms).len(), 1);
+        }
+    }
+    let probes: Vec<u64> = flown_ms
+        .iter()
+        .copied()
+        .filter(|ms| (1_000..400_000).contains(ms))
+        .collect();
+    let longest_ms = probes.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!((10..40).contains(&probes.len()), "{probes:?}");
+    assert!(
+        longest_ms.is_some_and(|ms| (10_000..=30_009).contains(&ms)),
+        "{probes:?}"
+    );
+    assert_eq!(delivered.len(), 3_000);
+    assert!(delivered.is_sorted(), "in the order of the outbox");
+    assert!(
+        matches!(notices.as_slice(), [Notice::Opened(..), Notice::Closed(_)]),
+        "{notices:?}"
+    );
 }
 
 fn topic(row: &Candidate) -> &str {
