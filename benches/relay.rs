@@ -43,8 +43,12 @@ async fn main() {
     }
     for rate in [1_000, 2_000] {
         if wanted("latency") {
-            latency(&postgres, &kafka, rate, seconds).await;
+            latency(&postgres, &kafka, rate, seconds, 0).await;
         }
+    }
+    if wanted("poison") {
+        latency(&postgres, &kafka, 1_000, seconds, 0).await;
+        latency(&postgres, &kafka, 1_000, seconds, 1).await;
     }
     if wanted("idle") {
         idle(&postgres, &kafka).await;
@@ -125,21 +129,34 @@ async fn await_drained(outbox: &Outbox) {
     }
 }
 
-/// One-row transactions at a rate: from the writer's commit to the broker's append.
-async fn latency(postgres: &Postgres, kafka: &Kafka, rate: u32, seconds: i64) {
+/// One-row transactions at a rate, some of a hundred too large for their topic: from the writer's
+/// commit to the broker's append of the others.
+async fn latency(postgres: &Postgres, kafka: &Kafka, rate: u32, seconds: i64, poison: i64) {
     let outbox = Outbox::create_on(postgres, kafka).await;
     let topic = Kafka::unique("latency");
-    kafka
-        .create_topic(&topic, 6, &[("message.timestamp.type", "LogAppendTime")])
-        .await;
-    let relay = outbox.relay(&[("route.topic", &topic)]);
+    let limits = [
+        ("message.timestamp.type", "LogAppendTime"),
+        (
+            "max.message.bytes",
+            if poison > 0 { "100000" } else { "1048588" },
+        ),
+    ];
+    kafka.create_topic(&topic, 6, &limits).await;
+    let settings = [
+        ("route.topic", topic.as_str()),
+        ("failure.on_dead", "table"),
+    ];
+    let relay = outbox.relay(&settings);
     let receiver = Receiver::start(kafka, &[&topic]).await;
     outbox.write("warm", "{}").await;
     receiver.wait_for(1, LONG).await;
     let cpu_before = cpu_seconds(relay.pid());
     let began = Instant::now();
     let writers: Vec<_> = (0..4)
-        .map(|writer| tokio::spawn(write(outbox.pool.clone(), writer, rate / 4, seconds)))
+        .map(|writer| {
+            let writing = write(outbox.pool.clone(), writer, rate / 4, seconds, poison);
+            tokio::spawn(writing)
+        })
         .collect();
     let mut commits = HashMap::new();
     for writer in writers {
@@ -157,7 +174,7 @@ async fn latency(postgres: &Postgres, kafka: &Kafka, rate: u32, seconds: i64) {
         .collect();
     delays.sort_unstable();
     say(&format!(
-        "latency at {rate}/s ({:.0}/s reached): p50 {} ms, p95 {} ms, p99 {} ms, max {} ms; \
+        "latency at {rate}/s, {poison} % poison ({:.0}/s reached): p50 {} ms, p95 {} ms, p99 {} ms, max {} ms; \
          relay {:.1} % of a core",
         f64_of(delays.len()) / took,
         percentile(&delays, 50),
@@ -169,23 +186,34 @@ async fn latency(postgres: &Postgres, kafka: &Kafka, rate: u32, seconds: i64) {
 }
 
 /// Writes one-row transactions at a rate; returns the wall time of each commit by aggregate.
-async fn write(pool: PgPool, writer: u32, rate: u32, seconds: i64) -> HashMap<String, i64> {
+async fn write(
+    pool: PgPool,
+    writer: u32,
+    rate: u32,
+    seconds: i64,
+    poison: i64,
+) -> HashMap<String, i64> {
     let mut connection = pool.acquire().await.expect("a writer connects");
     let mut commits = HashMap::new();
     let mut pace = interval(Duration::from_secs(1) / rate);
     for n in 0..i64::from(rate) * seconds {
         pace.tick().await;
         let key = format!("{writer}-{n}");
+        let is_poison = n % 100 < poison;
         sqlx::query(
             "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
              VALUES ('order', $1, 'OrderPlaced', $2)",
         )
         .bind(&key)
-        .bind(serde_json::json!({"n": n, "text": "x".repeat(270)}))
+        .bind(
+            serde_json::json!({"n": n, "text": "x".repeat(if is_poison { 120_000 } else { 270 })}),
+        )
         .execute(&mut *connection)
         .await
         .expect("an event is written");
-        commits.insert(key, now_ms());
+        if !is_poison {
+            commits.insert(key, now_ms());
+        }
     }
     commits
 }
