@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use outbox_relay::command::{Cli, Exit};
-use outbox_relay::process::panic;
+use outbox_relay::process::{panic, telemetry};
 
 fn main() -> ExitCode {
     panic::install();
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         }),
         Err(exit) => exit,
     };
+    telemetry::flush();
     exit.into()
 }
 

@@ -32,4 +32,5 @@ mod status;
 mod support;
 mod support_works;
 mod tidy;
+mod unheard;
 mod waiting;

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod metrics;
 pub mod panic;
+mod scribe;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
@@ -10,11 +11,13 @@ pub mod telemetry;
 #[cfg(test)]
 mod child;
 
-/// Ends the process now: nothing is dropped, no lane is released.
+/// Ends the process now: nothing is dropped, no lane is released. The log's last lines are waited
+/// for, though not for long.
 #[expect(
     clippy::exit,
     reason = "a second signal and a panic must not wait for anything"
 )]
 fn end_at_once(exit_code: i32) -> ! {
+    telemetry::flush();
     std::process::exit(exit_code)
 }

@@ -3,22 +3,42 @@
 //! Owns their form and their level. Does not know what is logged; those who log keep payloads,
 //! keys, header values and passwords out of it.
 //!
-//! Invariant: results go to stdout, and no log line ever does.
+//! Invariants:
+//! - results go to stdout, and no log line ever does;
+//! - whether anyone reads the log makes no difference to the rest of the process.
 
 use std::io::{IsTerminal, stderr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing::Dispatch;
 use tracing::dispatcher::set_global_default;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::scribe::Scribe;
 use super::settings::{Log, LogFormat};
+
+/// The end of the process waits for its last lines this long at most.
+const FLUSH_WITHIN: Duration = Duration::from_millis(500);
+
+/// Who writes the log of this process down.
+static SCRIBE: OnceLock<Arc<Scribe>> = OnceLock::new();
 
 /// Sets up logs for the whole process; where that was done before, it stays.
 pub fn init(log: &Log) {
     let is_terminal = stderr().is_terminal();
-    if set_global_default(to(stderr, log, is_terminal)).is_err() {
+    let scribe = SCRIBE.get_or_init(|| Scribe::start(stderr()));
+    if set_global_default(to(Arc::clone(scribe), log, is_terminal)).is_err() {
         tracing::debug!("logs were set up before");
+    }
+}
+
+/// Waits until all that was logged is written, though not for long: to be done before the process
+/// ends.
+pub fn flush() {
+    if let Some(scribe) = SCRIBE.get() {
+        scribe.flush(FLUSH_WITHIN);
     }
 }
 

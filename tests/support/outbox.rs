@@ -2,6 +2,7 @@
 //!
 //! Owns the settings that a test's relays share. Knows nothing of what a test asks of them.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
@@ -96,8 +97,22 @@ impl Outbox {
         self.verb(&["run"], settings)
     }
 
+    /// Starts a relay whose outputs (stdout, stderr) are somebody else's.
+    pub(crate) fn relay_into(
+        &self,
+        outputs: (Stdio, Stdio),
+        settings: &[(&str, &str)],
+    ) -> RelayProcess {
+        RelayProcess::start_into(outputs, &["run"], &self.with_own(settings))
+    }
+
     /// Starts any verb of the program on this outbox.
     pub(crate) fn verb(&self, arguments: &[&str], settings: &[(&str, &str)]) -> RelayProcess {
+        RelayProcess::start(arguments, &self.with_own(settings))
+    }
+
+    /// The outbox's own settings and these, which win.
+    fn with_own<'a>(&'a self, settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         let mut all: Vec<(&str, &str)> = self
             .settings
             .iter()
@@ -105,7 +120,7 @@ impl Outbox {
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .collect();
         all.extend(settings);
-        RelayProcess::start(arguments, &all)
+        all
     }
 
     /// Writes one event in a transaction of its own; returns its number.

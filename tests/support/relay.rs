@@ -6,7 +6,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +16,8 @@ use rustix::process::Signal;
 use super::process::{self, Process};
 use super::{eventually, variable};
 
+/// The program that was built.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_outbox-relay");
 /// How many of the last lines a failed wait shows.
 const SHOWN: usize = 40;
 
@@ -68,8 +70,7 @@ impl RelayProcess {
     /// Starts the program with any arguments. A setting without a dot is taken for a variable of
     /// the environment as it stands.
     pub(crate) fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
-        let program = env!("CARGO_BIN_EXE_outbox-relay");
-        Self::start_program(program, arguments, settings)
+        Self::start_program(PROGRAM, arguments, settings)
     }
 
     /// Starts another program in the relay's place.
@@ -78,18 +79,8 @@ impl RelayProcess {
         arguments: &[&str],
         settings: &[(&str, &str)],
     ) -> Self {
-        let mut command = process::mortal("KILL", None, Path::new(program));
-        command
-            .env_clear()
-            .env("PATH", variable("PATH").unwrap_or_default())
-            .envs(
-                settings
-                    .iter()
-                    .map(|(key, value)| (variable_of(key), value)),
-            )
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut command = command(program, arguments, settings);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start(command);
         let (stdout, stderr) = process.outputs();
         let (stdout, stdout_reader) = Lines::keep(stdout.expect("it was piped"));
@@ -99,6 +90,22 @@ impl RelayProcess {
             stdout,
             stderr,
             readers: vec![stdout_reader, stderr_reader],
+        }
+    }
+
+    /// Starts the program with outputs that are somebody else's: nothing of them is kept.
+    pub(crate) fn start_into(
+        (stdout, stderr): (Stdio, Stdio),
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let mut command = command(PROGRAM, arguments, settings);
+        command.stdout(stdout).stderr(stderr);
+        Self {
+            process: Process::start(command),
+            stdout: Lines::default(),
+            stderr: Lines::default(),
+            readers: Vec::new(),
         }
     }
 
@@ -182,6 +189,21 @@ impl Drop for RelayProcess {
             );
         }
     }
+}
+
+/// A program with settings, and with nothing else from here.
+fn command(program: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
+    let mut command = process::mortal("KILL", None, Path::new(program));
+    command
+        .env_clear()
+        .env("PATH", variable("PATH").unwrap_or_default())
+        .envs(
+            settings
+                .iter()
+                .map(|(key, value)| (variable_of(key), value)),
+        )
+        .args(arguments);
+    command
 }
 
 /// The variable of the environment that gives a setting. A property of librdkafka has dots of its
