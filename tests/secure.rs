@@ -7,6 +7,7 @@ use crate::support::lanes::{LONG_LEASES, named_relay};
 use crate::support::tally::assert_once_in_order;
 use crate::support::{
     Certificates, Kafka, Listener, Outbox, Postgres, Probes, Receiver, RelayProcess, eventually,
+    free_port, temporary_file,
 };
 
 /// How long anything may take on a busy machine.
@@ -123,26 +124,75 @@ pub(crate) async fn guarded_kafka(
     Kafka::guarded(&settings, Some(listener), &["--add-scram", &user]).await
 }
 
+/// The settings of a relay that is this user, and says all it can.
+fn as_user<'a>(address: &'a str, authority: &'a str, password: &'a str) -> Vec<(&'a str, &'a str)> {
+    let own = [
+        ("RUST_LOG", "trace"),
+        ("kafka.brokers", address),
+        ("kafka.properties.security.protocol", "SASL_SSL"),
+        ("kafka.properties.sasl.mechanism", "SCRAM-SHA-512"),
+        ("kafka.properties.sasl.username", "relay"),
+        ("kafka.properties.sasl.password", password),
+        ("kafka.properties.ssl.ca.location", authority),
+    ];
+    [&LONG_LEASES[..], &own].concat()
+}
+
+/// Sessions that are open live on; new ones know the new password as soon as the file has it.
+#[tokio::test]
+async fn a_password_that_changes_is_read_anew_from_its_file() {
+    let rules = temporary_file(
+        "host all keeper 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n",
+    );
+    let postgres = Postgres::private(&[("hba_file", &rules)]).await;
+    let outbox = Outbox::create_on(&postgres, Kafka::shared().await).await;
+    let with = |password: &str| format!("{}\n", outbox.url_as("keeper", password));
+    outbox
+        .execute("CREATE ROLE keeper SUPERUSER LOGIN PASSWORD 'canary-old'")
+        .await;
+    let file = temporary_file(&with("canary-old"));
+    let probes = Probes::new();
+    let settings = [
+        ("RUST_LOG", "trace"),
+        ("database.url", ""),
+        ("database.url_file", &file),
+        ("http.listen", &probes.listen),
+    ];
+    let mut relay = outbox.relay(&settings);
+    outbox.write_many(200, 50).await;
+    outbox.drained(SOON).await;
+
+    outbox
+        .execute("ALTER ROLE keeper PASSWORD 'canary-new'")
+        .await;
+    outbox.write_many(200, 50).await;
+    outbox.drained(SOON).await;
+    outbox
+        .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'keeper'")
+        .await;
+    probes
+        .wait_for("password authentication failed", SOON)
+        .await;
+    outbox.write_many(200, 50).await;
+    std::fs::write(&file, with("canary-new")).expect("the file is ours");
+    outbox.drained(SOON).await;
+    probes.wait_for("HTTP/1.1 200", SOON).await;
+    relay.terminate();
+    assert_eq!(relay.wait_exit(SOON).await, 0);
+    assert_discreet(&relay);
+    let receiver = Receiver::start(Kafka::shared().await, &[&outbox.topic]).await;
+    assert_eq!(receiver.read_to_end(SOON).await.len(), 600);
+}
+
 #[tokio::test]
 async fn kafka_is_reached_by_sasl_over_tls_and_a_wrong_password_is_told() {
     let certificates = Certificates::create();
-    let address = format!("localhost:{}", crate::support::free_port());
+    let address = format!("localhost:{}", free_port());
     let kafka = guarded_kafka(&certificates, &address, PASSWORD).await;
     let outbox = Outbox::create_on(Postgres::shared().await, &kafka).await;
     outbox.write_many(200, 50).await;
     let authority = certificates.path("ca.pem");
-    let settings = |password| {
-        let own = [
-            ("RUST_LOG", "trace"),
-            ("kafka.brokers", address.as_str()),
-            ("kafka.properties.security.protocol", "SASL_SSL"),
-            ("kafka.properties.sasl.mechanism", "SCRAM-SHA-512"),
-            ("kafka.properties.sasl.username", "relay"),
-            ("kafka.properties.sasl.password", password),
-            ("kafka.properties.ssl.ca.location", &authority),
-        ];
-        [&LONG_LEASES[..], &own].concat()
-    };
+    let settings = |password| as_user(&address, &authority, password);
     let probes = Probes::new();
     let mut wrong = settings(WRONG_PASSWORD);
     wrong.push(("http.listen", &probes.listen));

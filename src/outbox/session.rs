@@ -10,6 +10,7 @@
 //! - who may write is connected to a primary alone.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,8 @@ const CONNECT_MS: u64 = 10_000;
 #[derive(Clone)]
 pub struct Access {
     options: PgConnectOptions,
+    /// The file that holds the URL, if it is held by one.
+    url_file: Option<PathBuf>,
     relay: String,
     statement_timeout_ms: u64,
     /// Whether sessions were found to have their server processes to themselves; all sessions
@@ -50,18 +53,33 @@ impl std::fmt::Debug for Access {
 impl Access {
     /// Access by a URL; `relay` names the relay in the server's list of sessions.
     pub fn new(url: &str, relay: &str, statement_timeout_ms: u64) -> Result<Self, OutboxError> {
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|_unshown| OutboxError::Url)?
-            .disable_statement_logging()
-            // A start-up parameter that PgBouncer refuses unless it is told of it; values come in
-            // binary form, which has no digits.
-            .extra_float_digits(None);
         Ok(Self {
-            options,
+            options: options(url)?,
+            url_file: None,
             relay: relay.to_owned(),
             statement_timeout_ms,
             unpooled: Arc::new(AtomicBool::new(false)),
         })
+    }
+
+    /// Reads the URL anew from a file for each session: passwords change.
+    #[must_use]
+    pub fn by_file(mut self, url_file: &Path) -> Self {
+        self.url_file = Some(url_file.to_owned());
+        self
+    }
+
+    /// How to connect now. A file that is away, or holds no URL, is perhaps being replaced: then it
+    /// is as it was at the start.
+    async fn options(&self) -> PgConnectOptions {
+        let Some(file) = &self.url_file else {
+            return self.options.clone();
+        };
+        match tokio::fs::read_to_string(file).await {
+            Ok(url) => options(url.trim_end_matches(['\r', '\n'])).ok(),
+            Err(_away) => None,
+        }
+        .unwrap_or_else(|| self.options.clone())
     }
 
     /// Looks once for a pooler that shares sessions, before any session has a setting to leak.
@@ -82,6 +100,15 @@ impl Access {
         self.unpooled.store(true, Ordering::Relaxed);
         Ok(())
     }
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, OutboxError> {
+    let options = PgConnectOptions::from_str(url).map_err(|_unshown| OutboxError::Url)?;
+    Ok(options
+        .disable_statement_logging()
+        // A start-up parameter that PgBouncer refuses unless it is told of it; values come in
+        // binary form, which has no digits.
+        .extra_float_digits(None))
 }
 
 /// What a session is for; it decides the session's settings.
@@ -172,7 +199,7 @@ impl Session {
 
     async fn connect(&mut self) -> Result<PgConnection, OutboxError> {
         let name = format!("outbox-relay {}", self.access.relay);
-        let options = self.access.options.clone().application_name(&name);
+        let options = self.access.options().await.application_name(&name);
         let mut connection = within(CONNECT_MS, options.connect()).await?;
         self.access.refuse_pooler(&options, &mut connection).await?;
         let settings = sqlx::query_scalar(AssertSqlSafe(self.settings()));

@@ -68,6 +68,9 @@ pub struct Settings {
 pub struct Database {
     /// The database, with its password; from `url_file` where that was given.
     pub url: Secret,
+    /// The file that held it at the start; empty where it was given by itself. A path, unless
+    /// somebody wrote the URL here.
+    pub url_file: Secret,
     /// The schema that holds the outbox.
     pub schema: String,
     /// The outbox.

@@ -38,6 +38,7 @@ mod start;
 mod timing;
 mod warden;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -157,14 +158,9 @@ struct Plan {
 impl Plan {
     fn new(settings: &Settings, metrics: Metrics) -> Result<Self, RelayError> {
         let database = &settings.database;
-        let access = Access::new(
-            database.url.expose(),
-            &settings.relay.name,
-            database.statement_timeout_ms,
-        )?;
         Ok(Self {
             names: Names::new(&database.schema, &database.table),
-            access,
+            access: access(database, &settings.relay.name)?,
             route: Route::parse(&settings.route.topic)?
                 .only_to(Allowed::parse(&settings.topics.allow).map_err(RelayError::Allowed)?),
             policy: policy(&settings.failure).map_err(RelayError::LetterTopic)?,
@@ -316,6 +312,15 @@ impl Plan {
             })
             .unzip()
     }
+}
+
+/// How to open sessions, by the settings.
+fn access(database: &settings::Database, relay: &str) -> Result<Access, OutboxError> {
+    let access = Access::new(database.url.expose(), relay, database.statement_timeout_ms)?;
+    Ok(match database.url_file.expose() {
+        "" => access,
+        file => access.by_file(Path::new(file)),
+    })
 }
 
 /// What becomes of rows that fail, by the settings.

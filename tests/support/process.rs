@@ -181,6 +181,14 @@ pub(super) fn folder(name: &str) -> PathBuf {
     folder
 }
 
+/// The path of a new file with this text, which everybody may read.
+pub(crate) fn temporary_file(text: &str) -> String {
+    let file = folder("file").join("text");
+    fs::write(&file, text).expect("the work folder takes files");
+    let path = file.to_str().expect("our paths are ASCII");
+    path.to_owned()
+}
+
 /// The folder of this test process; it goes when the process goes.
 fn work_folder() -> &'static Path {
     static WORK: OnceLock<(PathBuf, Child)> = OnceLock::new();
