@@ -138,6 +138,37 @@ fn as_user<'a>(address: &'a str, authority: &'a str, password: &'a str) -> Vec<(
     [&LONG_LEASES[..], &own].concat()
 }
 
+/// A broker by another name than its certificate's, and one whose certificate has expired.
+#[tokio::test]
+async fn a_certificate_that_expired_or_is_anothers_is_refused_and_told() {
+    let postgres = Postgres::shared().await;
+    for (certificates, host) in [
+        (Certificates::create(), "127.0.0.1"),
+        (Certificates::expired(), "localhost"),
+    ] {
+        let port = free_port();
+        let kafka = guarded_kafka(&certificates, &format!("localhost:{port}"), PASSWORD).await;
+        let outbox = Outbox::create_on(postgres, &kafka).await;
+        outbox.write_many(10, 10).await;
+        let address = format!("{host}:{port}");
+        let authority = certificates.path("ca.pem");
+        let probes = Probes::new();
+        let mut settings = as_user(&address, &authority, PASSWORD);
+        settings.push(("http.listen", &probes.listen));
+        let mut relay = named_relay(&outbox, "only", &settings);
+        let told = probes.wait_for("certificate", SOON).await;
+        println!("{told}");
+        assert!(told.contains("\"ready\":false"), "{told}");
+        assert!(told.contains("or the broker's certificate"), "{told}");
+        relay.logs("or the broker's certificate", SOON).await;
+        assert!(relay.runs(), "it waits");
+        assert_eq!(outbox.count("published_at IS NOT NULL").await, 0);
+        relay.terminate();
+        assert_eq!(relay.wait_exit(SOON).await, 0);
+        assert_discreet(&relay);
+    }
+}
+
 /// Sessions that are open live on; new ones know the new password as soon as the file has it.
 #[tokio::test]
 async fn a_password_that_changes_is_read_anew_from_its_file() {

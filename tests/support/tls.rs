@@ -18,6 +18,15 @@ impl Certificates {
     /// A new authority and what it has signed. The name in the certificate is `localhost`: not the
     /// address 127.0.0.1.
     pub(crate) fn create() -> Self {
+        Self::signed_for("2")
+    }
+
+    /// The same, and the certificate of the server has expired. The authority's has not.
+    pub(crate) fn expired() -> Self {
+        Self::signed_for("-1")
+    }
+
+    fn signed_for(days: &str) -> Self {
         let folder = process::folder("tls");
         let extensions = "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n";
         fs::write(folder.join("extensions"), extensions).expect("the work folder takes files");
@@ -38,7 +47,7 @@ impl Certificates {
             "x509",
             "-req",
             "-days",
-            "2",
+            days,
             "-in",
             "server.csr",
             "-CA",
