@@ -15,6 +15,7 @@ mod dev;
 mod failures;
 mod fault_list;
 mod hostile;
+mod kept_out;
 mod lanes;
 mod metrics;
 mod migration;

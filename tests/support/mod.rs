@@ -17,6 +17,7 @@ pub(crate) mod process;
 mod proxy;
 mod receiver;
 mod relay;
+mod rights;
 pub(crate) mod tally;
 mod tls;
 mod topics;
@@ -32,6 +33,7 @@ pub(crate) use process::{free_port, temporary_file};
 pub(crate) use proxy::{Deed, Proxy, Way};
 pub(crate) use receiver::{Received, Receiver};
 pub(crate) use relay::RelayProcess;
+pub(crate) use rights::Right;
 pub(crate) use tls::Certificates;
 
 /// A variable of the environment, if it is set and not empty.
