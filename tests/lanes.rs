@@ -78,6 +78,50 @@ async fn a_relay_that_is_asked_to_stop_hands_its_lanes_over_in_under_a_second() 
     assert_once_in_order(&receiver.read_to_end(SOON).await, 5_000);
 }
 
+/// Frozen for a third of what its leases last, with records under way.
+#[tokio::test]
+async fn a_freeze_shorter_than_the_leases_moves_no_lane_and_repeats_nothing() {
+    let outbox = Outbox::create().await;
+    let frozen = named_relay(&outbox, "frozen", &LONG_LEASES);
+    wait_for_shares(&outbox, &[("frozen", 16)], SOON).await;
+    let _other = named_relay(&outbox, "other", &LONG_LEASES);
+    wait_for_shares(&outbox, &[("frozen", 8), ("other", 8)], SOON).await;
+    let (held_before, epochs_before) = (held(&outbox).await, epochs(&outbox).await);
+    for _ in 0..2 {
+        outbox.write_many(5_000, 500).await;
+        frozen.freeze();
+        throughout("no lane moves", Duration::from_secs(5), async || {
+            let held = held(&outbox).await;
+            (held == held_before)
+                .then_some(())
+                .ok_or(format!("{held:?}"))
+        })
+        .await;
+        assert!(outbox.count("published_at IS NULL").await > 0, "half waits");
+        frozen.thaw();
+        outbox.drained(SOON).await;
+    }
+    assert_eq!(epochs(&outbox).await, epochs_before);
+    assert!(
+        !frozen
+            .stderr()
+            .iter()
+            .any(|line| line.contains("lane lost"))
+    );
+    let receiver = Receiver::start(Kafka::shared().await, &[&outbox.topic]).await;
+    let records = receiver.read_to_end(SOON).await;
+    assert_eq!(records.len(), 10_000, "nothing is repeated");
+    assert_eq!(outbox.count("attempts > 0").await, 0);
+}
+
+/// How often lanes have been taken over, in all.
+async fn epochs(outbox: &Outbox) -> i64 {
+    sqlx::query_scalar("SELECT sum(epoch)::bigint FROM outbox_relay_lanes")
+        .fetch_one(&outbox.pool)
+        .await
+        .expect("the leases are there")
+}
+
 /// The frozen relay has the rows in its window, due while it is frozen. When it goes on, its own
 /// memory says that they may fly; only its lease says that they may not.
 #[tokio::test]

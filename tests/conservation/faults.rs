@@ -7,6 +7,7 @@ mod brokers;
 mod cut_off;
 mod failover;
 mod refusals;
+mod scarce;
 mod steps;
 mod topics;
 mod wires;
