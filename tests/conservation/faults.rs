@@ -6,6 +6,7 @@
 mod brokers;
 mod cut_off;
 mod failover;
+mod pruning;
 mod refusals;
 mod scarce;
 mod steps;

@@ -80,7 +80,12 @@ impl Site {
     }
 
     /// Ends the run and has it judged, with what was written to aggregates that are mere numbers; so many rows may have been delivered twice.
-    pub(super) async fn end(mut self, windows_lost: Vec<usize>) {
+    pub(super) async fn end(self, windows_lost: Vec<usize>) {
+        self.end_after(After::Mark, windows_lost).await;
+    }
+
+    /// As [`end`](Self::end), where rows may have become something else than marked.
+    pub(super) async fn end_after(mut self, after: After, windows_lost: Vec<usize>) {
         let mut ledger = self.workload.stop().await;
         ledger.add_bulk(&self.outbox.pool).await;
         self.outbox.drained(SOON).await;
@@ -89,14 +94,8 @@ impl Site {
         assert_eq!(self.outbox.count("attempts > 0").await, 0);
         self.watched.relay.terminate();
         assert_eq!(self.watched.relay.wait_exit(SOON).await, 0);
-        let history = observe::history(
-            &self.outbox,
-            &self.receiver,
-            ledger,
-            After::Mark,
-            windows_lost,
-        )
-        .await;
+        let history =
+            observe::history(&self.outbox, &self.receiver, ledger, after, windows_lost).await;
         note(&format!(
             "{} records, {} duplicates",
             history.delivered.len(),
