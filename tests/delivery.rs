@@ -1,7 +1,9 @@
 //! One relay on real servers: what reaches Kafka, in which form, and what the outbox shows then.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::support::tally::number;
 use crate::support::{Kafka, Outbox, Receiver};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -113,7 +115,7 @@ async fn a_backlog_drains_in_order_and_a_stop_duplicates_nothing() {
     assert_eq!(second.wait_exit(SOON).await, 0);
     let records = receiver.read_to_end(SOON).await;
     assert_eq!(records.len(), 20_000, "nothing lost, nothing twice");
-    let mut last = std::collections::HashMap::new();
+    let mut last = HashMap::new();
     for record in &records {
         let value: serde_json::Value =
             serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
@@ -147,4 +149,30 @@ async fn a_row_for_later_waits_for_its_time_and_holds_back_nobody() {
     .await
     .unwrap();
     assert!(!early, "the reminder in time, the other row before it");
+}
+
+/// Events are known by their place and their id: one id twice is two events.
+#[tokio::test]
+async fn two_rows_with_one_event_id_are_both_published_and_in_order() {
+    let outbox = Outbox::create().await;
+    outbox
+        .execute(
+            "INSERT INTO outbox (id, aggregate_type, aggregate_id, event_type, payload)
+             SELECT md5((n % 100)::text)::uuid, 'order', (n % 30)::text, 'OrderPlaced',
+                 jsonb_build_object('n', n)
+             FROM generate_series(1, 600) AS n",
+        )
+        .await;
+    let _relay = outbox.relay(&[]);
+    outbox.drained(SOON).await;
+    let receiver = Receiver::start(Kafka::shared().await, &[&outbox.topic]).await;
+    let records = receiver.read_to_end(SOON).await;
+    assert_eq!(records.len(), 600, "each row once");
+    let mut last = HashMap::new();
+    for record in &records {
+        let number = number(record);
+        let before = last.insert(record.key.clone(), number).unwrap_or(0);
+        assert!(before < number, "{number} after {before}");
+    }
+    assert_eq!(last.len(), 30);
 }

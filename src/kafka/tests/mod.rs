@@ -5,6 +5,7 @@
 
 mod landings;
 mod questions;
+mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

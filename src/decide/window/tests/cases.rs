@@ -234,6 +234,45 @@ fn a_topic_that_is_away_cannot_keep_another_from_flowing() {
     );
 }
 
+/// A client whose queue takes five records at a time.
+#[test]
+fn a_client_without_room_is_offered_all_again_and_no_refusal_counts_as_a_try() {
+    let limits = Limits {
+        rows: 20,
+        bytes: 10_000_000,
+    };
+    let policy = Policy {
+        attempts_max: 1,
+        ..policy_of(OnDead::Table)
+    };
+    let mut window = Window::new(Order::Strict, policy, limits, 1);
+    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+    let mut left: BTreeMap<_, _> = (1..=200).map(|seq| (seq, row_to("t", seq))).collect();
+    let mut delivered = Vec::new();
+    for now_ms in 0..2_000 {
+        serve(&mut window, &left, now_ms);
+        let mut flights = Vec::new();
+        while let Some(at) = window.next(now_ms).map(|next| next.at) {
+            if flights.len() == 5 {
+                window.report(at, Err(failure(Class::BackPressure)), now_ms);
+                break;
+            }
+            flights.push(at);
+        }
+        for at in flights {
+            delivered.push(at.seq);
+            window.report(at, Ok(Receipt::from_delivery_report(0, 0)), now_ms);
+        }
+        if let Some(marks) = window.take_marks(0, 1_000) {
+            left.retain(|_, row| !marks.contains(&row.at));
+            window.marked(0, now_ms);
+        }
+    }
+    assert!(window.take_burials().is_empty());
+    delivered.sort_unstable();
+    assert_eq!(delivered, (1..=200).collect::<Vec<i64>>(), "each once");
+}
+
 /// Answers whatever the window asks from an outbox of one lane.
 fn serve(window: &mut Window, outbox: &BTreeMap<i64, Candidate>, now_ms: u64) {
     match window.next_ask(true, 50, now_ms) {
