@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::support::tally::number;
-use crate::support::{Kafka, Outbox, Receiver};
+use crate::support::{Kafka, Outbox, Postgres, Receiver, throughout};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -175,4 +175,24 @@ async fn two_rows_with_one_event_id_are_both_published_and_in_order() {
         assert!(before < number, "{number} after {before}");
     }
     assert_eq!(last.len(), 30);
+}
+
+/// A broker keeps what it knows of a producer for a day (`producer.id.expiration.ms`): here a second.
+#[tokio::test]
+async fn a_producer_that_the_broker_has_forgotten_publishes_on() {
+    let kafka = Kafka::private(&[
+        ("producer.id.expiration.ms", "1000"),
+        ("producer.id.expiration.check.interval.ms", "200"),
+    ])
+    .await;
+    let outbox = Outbox::create_on(Postgres::shared().await, &kafka).await;
+    let _relay = outbox.relay(&[]);
+    for _ in 0..3 {
+        outbox.write_many(100, 20).await;
+        outbox.drained(SOON).await;
+        throughout("nothing happens", Duration::from_secs(3), async || Ok(())).await;
+    }
+    assert_eq!(outbox.count("attempts > 0").await, 0);
+    let receiver = Receiver::start(&kafka, &[&outbox.topic]).await;
+    assert_eq!(receiver.read_to_end(SOON).await.len(), 300, "each once");
 }
