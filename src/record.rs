@@ -1,10 +1,11 @@
 //! The noun of the target side: a record as Kafka will store it.
 //!
-//! Owns the bytes of one record. Knows neither how they were chosen nor how they are sent.
+//! Owns the bytes of one record, all in one buffer: records are made and dropped on different
+//! threads at the rate of the events, and each buffer more costs both. Knows neither how the bytes
+//! were chosen nor how they are sent.
 //!
 //! Invariant: `size_bytes` is never below what the client will count for the same record.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,51 +13,85 @@ use std::sync::Arc;
 /// librdkafka counts its own message overhead the same way (`RD_KAFKAP_MESSAGE_OVERHEAD`).
 const OVERHEAD_BYTES: usize = 64;
 
-/// One header of a record.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Header {
-    /// Its name; names may repeat in Kafka, though the relay never repeats one.
-    pub name: Cow<'static, str>,
-    /// Its bytes; `None` is a null header.
-    pub value: Option<Vec<u8>>,
-}
+/// What the client adds to the name and the value of each header, in bytes.
+const HEADER_OVERHEAD_BYTES: usize = 10;
 
-impl fmt::Debug for Header {
-    /// Shows the name alone: values belong to the writer.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Header")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
+/// How many bytes stand before each field, and tell its length.
+const PREFIX_BYTES: usize = size_of::<u32>();
+
+/// The length that stands for a field that is null.
+const NULL: u32 = u32::MAX;
 
 /// One record, ready to be handed to a producer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// The topic, already checked to be a legal name.
     pub topic: Arc<str>,
-    /// The key, which also chooses the partition; `None` spreads records.
-    pub key: Option<Vec<u8>>,
-    /// The value; `None` is a tombstone.
-    pub value: Option<Vec<u8>>,
-    /// The headers, in the order in which they are sent.
-    pub headers: Vec<Header>,
     /// Milliseconds since the Unix epoch.
     pub timestamp_ms: i64,
+    /// Key, value, then name and value of each header; before each its length.
+    fields: Vec<u8>,
+    headers: usize,
 }
 
 impl Record {
+    /// A record without headers, with room for `headers_bytes` of them. The key also chooses the
+    /// partition, and `None` spreads records; the value `None` is a tombstone.
+    pub fn new(
+        topic: Arc<str>,
+        timestamp_ms: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers_bytes: usize,
+    ) -> Self {
+        let len = |field: Option<&[u8]>| PREFIX_BYTES + field.map_or(0, <[u8]>::len);
+        let mut fields = Vec::with_capacity(len(key) + len(value) + headers_bytes);
+        push(&mut fields, key);
+        push(&mut fields, value);
+        Self {
+            topic,
+            timestamp_ms,
+            fields,
+            headers: 0,
+        }
+    }
+
+    /// Adds a header; they are sent in the order in which they were added. Names may repeat in
+    /// Kafka, though the relay never repeats one.
+    pub fn push_header(&mut self, name: &str, value: Option<&[u8]>) {
+        push(&mut self.fields, Some(name.as_bytes()));
+        push(&mut self.fields, value);
+        self.headers += 1;
+    }
+
+    /// The key.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.fields().next().flatten()
+    }
+
+    /// The value.
+    pub fn value(&self) -> Option<&[u8]> {
+        self.fields().nth(1).flatten()
+    }
+
+    /// The headers, name and value, in the order in which they are sent.
+    pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, Option<&[u8]>)> {
+        let mut fields = self.fields();
+        fields.nth(1);
+        (0..self.headers).map(move |_| {
+            let name = fields.next().flatten();
+            (text(name), fields.next().flatten())
+        })
+    }
+
     /// How much memory and wire this record takes, in bytes, never too little.
     pub fn size_bytes(&self) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|header| header.name.len() + header.value.as_ref().map_or(0, Vec::len) + 10)
-            .sum();
-        OVERHEAD_BYTES
-            + self.key.as_ref().map_or(0, Vec::len)
-            + self.value.as_ref().map_or(0, Vec::len)
-            + headers
+        let prefixes = 2 * (1 + self.headers) * PREFIX_BYTES;
+        OVERHEAD_BYTES + self.fields.len() - prefixes + self.headers * HEADER_OVERHEAD_BYTES
+    }
+
+    fn fields(&self) -> Fields<'_> {
+        Fields(&self.fields)
     }
 }
 
@@ -67,5 +102,73 @@ impl fmt::Debug for Record {
             .field("topic", &self.topic)
             .field("size_bytes", &self.size_bytes())
             .finish_non_exhaustive()
+    }
+}
+
+/// Writes one field.
+fn push(fields: &mut Vec<u8>, field: Option<&[u8]>) {
+    let len = field.map_or(NULL, |field| {
+        u32::try_from(field.len()).expect(
+            "no column of a row holds more than 1 GB, nor a document around one more than two",
+        )
+    });
+    fields.extend_from_slice(&len.to_ne_bytes());
+    fields.extend_from_slice(field.unwrap_or_default());
+}
+
+/// A header's name.
+fn text(field: Option<&[u8]>) -> &str {
+    std::str::from_utf8(field.unwrap_or_default()).expect("only text is pushed as a name")
+}
+
+/// The fields of a record that are not read yet.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<&'a [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (len, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        let len = u32::from_ne_bytes(*len);
+        if len == NULL {
+            return Some(None);
+        }
+        let (field, rest) = rest.split_at(usize::try_from(len).ok()?);
+        self.0 = rest;
+        Some(Some(field))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Field = Option<Vec<u8>>;
+
+    proptest! {
+        #[test]
+        fn a_record_holds_what_was_put_into_it(
+            key: Field,
+            value: Field,
+            headers: Vec<(String, Field)>,
+        ) {
+            let mut record = Record::new("t".into(), 1, key.as_deref(), value.as_deref(), 0);
+            for (name, value) in &headers {
+                record.push_header(name, value.as_deref());
+            }
+            prop_assert_eq!(record.key(), key.as_deref());
+            prop_assert_eq!(record.value(), value.as_deref());
+            let held: Vec<(String, Field)> = record
+                .headers()
+                .map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)))
+                .collect();
+            prop_assert_eq!(&held, &headers);
+            let len = |field: &Field| field.as_ref().map_or(0, Vec::len);
+            let of_headers: usize = headers.iter().map(|(name, value)| name.len() + len(value) + 10).sum();
+            prop_assert_eq!(record.size_bytes(), 64 + len(&key) + len(&value) + of_headers);
+        }
     }
 }

@@ -11,19 +11,20 @@
 //!   spelling, which is the one that consumers look for. Other names are told apart by case, as
 //!   Kafka does. Where a row repeats a name the last value counts, as `jsonb` has it.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt;
+mod own;
+
 use std::sync::Arc;
 
 use chrono::SecondsFormat;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use uuid::Uuid;
 
-use crate::event::{Event, OrderingKey};
+use self::own::{Header, own_headers};
+use crate::event::Event;
 use crate::outcome::Defect;
-use crate::record::{Header, Record};
+use crate::record::Record;
+
+/// Our headers seldom take more, in bytes; the row's own seldom more than their text.
+const HEADERS_BYTES: usize = 320;
 
 /// The form that every record of this relay takes.
 #[derive(Debug, Clone)]
@@ -40,140 +41,62 @@ impl Envelope {
     }
 
     /// The record that carries an event to its topic.
-    pub fn record(&self, event: Event, topic: Arc<str>) -> Result<Record, Defect> {
+    pub fn record(&self, event: &Event, topic: Arc<str>) -> Result<Record, Defect> {
         let own = match event.headers.as_deref() {
             // Some libraries write JSON's null where a program has none.
             None | Some("null") => Vec::new(),
             Some(text) => own_headers(text)?,
         };
+        let mut id = Uuid::encode_buffer();
+        let id = event.at.id.hyphenated().encode_lower(&mut id);
         let time = event
             .created_at
             .to_rfc3339_opts(SecondsFormat::Micros, true);
-        let OrderingKey { aggregate_id, .. } = event.key;
-        let key = event.partition_key.as_ref().unwrap_or(&aggregate_id);
-        let key = key.as_bytes().to_vec();
+        let aggregate_id = &event.key.aggregate_id;
         let ours = [
-            ("ce_specversion", "1.0".into()),
-            ("ce_id", event.at.id.to_string().into_bytes()),
-            ("ce_source", self.source.as_bytes().to_vec()),
-            ("ce_type", event.event_type.into_bytes()),
-            ("ce_time", time.into_bytes()),
-            ("ce_subject", aggregate_id.into_bytes()),
-            ("content-type", "application/json".into()),
+            ("ce_specversion", "1.0"),
+            ("ce_id", id),
+            ("ce_source", &self.source),
+            ("ce_type", &event.event_type),
+            ("ce_time", &time),
+            ("ce_subject", aggregate_id),
+            ("content-type", "application/json"),
         ];
-        Ok(Record {
+        let key = event.partition_key.as_ref().unwrap_or(aggregate_id);
+        let mut record = Record::new(
             topic,
-            key: Some(key),
-            value: event.payload.map(String::into_bytes),
-            headers: merge(ours, own),
-            timestamp_ms: event.created_at.timestamp_millis(),
-        })
+            event.created_at.timestamp_millis(),
+            Some(key.as_bytes()),
+            event.payload.as_deref().map(str::as_bytes),
+            HEADERS_BYTES + event.headers.as_ref().map_or(0, String::len),
+        );
+        push_headers(&mut record, ours, own);
+        Ok(record)
     }
 }
 
 /// Lets the row's headers follow ours, or take the place of ours.
-fn merge<const OURS: usize>(
-    ours: [(&'static str, Vec<u8>); OURS],
-    own: Vec<Header>,
-) -> Vec<Header> {
-    let mut headers = Vec::with_capacity(OURS + own.len());
-    headers.extend(ours.map(|(name, value)| Header {
-        name: Cow::Borrowed(name),
-        value: Some(value),
-    }));
+fn push_headers<const OURS: usize>(
+    record: &mut Record,
+    ours: [(&str, &str); OURS],
+    own: Vec<Header<'_>>,
+) {
+    let mut ours = ours.map(|(name, value)| Header {
+        name: name.into(),
+        value: Some(value.into()),
+    });
+    let mut others = Vec::new();
     for header in own {
-        let same = headers
+        let same = ours
             .iter_mut()
-            .take(OURS)
             .find(|ours| ours.name.eq_ignore_ascii_case(&header.name));
         match same {
             Some(ours) => ours.value = header.value,
-            None => headers.push(header),
+            None => others.push(header),
         }
     }
-    headers
-}
-
-/// Reads the row's own headers: each name once, in the order of the text.
-fn own_headers(text: &str) -> Result<Vec<Header>, Defect> {
-    // serde_json's own reason may quote a value.
-    let Pairs(pairs) = serde_json::from_str(text)
-        .map_err(|_| Defect::new("the row's headers are not a JSON object"))?;
-    let mut own = pairs
-        .into_iter()
-        .map(|(name, value)| {
-            Ok(Header {
-                name: Cow::Owned(name),
-                value: header_value(value.get())?,
-            })
-        })
-        .collect::<Result<Vec<_>, Defect>>()?;
-    keep_last_of_each_name(&mut own);
-    Ok(own)
-}
-
-/// The bytes of one header: a string as it is, null as a null header, anything else as its text.
-fn header_value(json: &str) -> Result<Option<Vec<u8>>, Defect> {
-    if json == "null" {
-        return Ok(None);
-    }
-    if !json.starts_with('"') {
-        return Ok(Some(json.as_bytes().to_vec()));
-    }
-    serde_json::from_str(json)
-        .map(|string: String| Some(string.into_bytes()))
-        .map_err(|_| Defect::new("one of the row's headers is not valid Unicode"))
-}
-
-/// Drops every header whose name comes again later.
-fn keep_last_of_each_name(headers: &mut Vec<Header>) {
-    if headers.len() < 2 {
-        return;
-    }
-    let last: HashMap<&str, usize> = headers
-        .iter()
-        .enumerate()
-        .map(|(place, header)| (header.name.as_ref(), place))
-        .collect();
-    if last.len() == headers.len() {
-        return;
-    }
-    let mut kept: Vec<usize> = last.into_values().collect();
-    kept.sort_unstable();
-    let mut kept = kept.into_iter().peekable();
-    let mut place = 0;
-    headers.retain(|_| {
-        let keep = kept.next_if_eq(&place).is_some();
-        place += 1;
-        keep
-    });
-}
-
-/// The pairs of a JSON object in the order of its text, values unread.
-struct Pairs<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Pairs<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(PairsVisitor)
-    }
-}
-
-/// Collects [`Pairs`].
-struct PairsVisitor;
-
-impl<'de> Visitor<'de> for PairsVisitor {
-    type Value = Pairs<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
-        }
-        Ok(Pairs(pairs))
+    for Header { name, value } in ours.into_iter().chain(others) {
+        record.push_header(&name, value.as_deref().map(str::as_bytes));
     }
 }
 
@@ -183,10 +106,9 @@ mod tests {
 
     use chrono::{DateTime, Utc};
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     use super::*;
-    use crate::event::{EventRef, Lane};
+    use crate::event::{EventRef, Lane, OrderingKey};
 
     fn event(headers: Option<&str>) -> Event {
         Event {
@@ -212,24 +134,23 @@ mod tests {
         }
     }
 
-    fn record(event: Event) -> Result<Record, Defect> {
+    fn record(event: &Event) -> Result<Record, Defect> {
         Envelope::new("/shop").record(event, Arc::from("order-events"))
     }
 
     /// The record's headers as text, in order.
-    fn headers(event: Event) -> Vec<(String, Option<String>)> {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
+    fn headers(event: &Event) -> Vec<(String, Option<String>)> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         record(event)
             .unwrap()
-            .headers
-            .into_iter()
-            .map(|header| (header.name.into_owned(), header.value.map(text)))
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value.map(text)))
             .collect()
     }
 
     /// The row's headers, after the seven of ours.
     fn own(json: &str) -> Vec<(String, Option<String>)> {
-        headers(event(Some(json))).split_off(7)
+        headers(&event(Some(json))).split_off(7)
     }
 
     fn pair(name: &str, value: &str) -> (String, Option<String>) {
@@ -238,13 +159,13 @@ mod tests {
 
     #[test]
     fn an_event_becomes_a_cloud_event_in_binary_mode() {
-        let placed = record(event(None)).unwrap();
+        let placed = record(&event(None)).unwrap();
         assert_eq!(&*placed.topic, "order-events");
-        assert_eq!(placed.key.as_deref(), Some(&b"o-1"[..]));
-        assert_eq!(placed.value.as_deref(), Some(&b"{\"a\": 1.50}"[..]));
+        assert_eq!(placed.key(), Some(&b"o-1"[..]));
+        assert_eq!(placed.value(), Some(&b"{\"a\": 1.50}"[..]));
         assert_eq!(placed.timestamp_ms, 1_772_600_767_000);
         assert_eq!(
-            headers(event(None)),
+            headers(&event(None)),
             [
                 pair("ce_specversion", "1.0"),
                 pair("ce_id", "01234567-89ab-cdef-0123-456789abcdef"),
@@ -261,23 +182,23 @@ mod tests {
     fn a_row_without_payload_is_a_tombstone() {
         let mut deleted = event(None);
         deleted.payload = None;
-        assert_eq!(record(deleted).unwrap().value, None);
+        assert_eq!(record(&deleted).unwrap().value(), None);
     }
 
     #[test]
     fn an_empty_payload_is_not_a_tombstone() {
         let mut empty = event(None);
         empty.payload = Some(String::new());
-        assert_eq!(record(empty).unwrap().value, Some(Vec::new()));
+        assert_eq!(record(&empty).unwrap().value(), Some(&[][..]));
     }
 
     #[test]
     fn a_partition_key_wins_over_the_aggregate_id_and_not_over_the_subject() {
         let mut keyed = event(None);
         keyed.partition_key = Some("customer-9".to_owned());
-        let keyed_record = record(keyed.clone()).unwrap();
-        assert_eq!(keyed_record.key.as_deref(), Some(&b"customer-9"[..]));
-        assert!(headers(keyed).contains(&pair("ce_subject", "o-1")));
+        let keyed_record = record(&keyed).unwrap();
+        assert_eq!(keyed_record.key(), Some(&b"customer-9"[..]));
+        assert!(headers(&keyed).contains(&pair("ce_subject", "o-1")));
     }
 
     #[test]
@@ -301,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_rows_header_takes_the_place_of_ours_in_our_spelling() {
-        let replaced = headers(event(Some(
+        let replaced = headers(&event(Some(
             r#"{"ce_id": "mine", "Content-Type": "text/plain", "CE_TYPE": null, "ce_trace": "x"}"#,
         )));
         assert_eq!(replaced.len(), 8);
@@ -318,14 +239,16 @@ mod tests {
             [pair("b", "2"), pair("a", "3"), pair("A", "4")]
         );
         assert_eq!(
-            headers(event(Some(r#"{"content-type": "a", "Content-Type": "b"}"#)))[6],
+            headers(&event(Some(
+                r#"{"content-type": "a", "Content-Type": "b"}"#
+            )))[6],
             pair("content-type", "b")
         );
     }
 
     #[test]
     fn null_is_as_good_as_no_headers() {
-        assert_eq!(headers(event(Some("null"))), headers(event(None)));
+        assert_eq!(headers(&event(Some("null"))), headers(&event(None)));
     }
 
     #[test]
@@ -340,7 +263,7 @@ mod tests {
             "{} x",
             "{\"a\": \"\\ud800\"}",
         ] {
-            let defect = record(event(Some(text))).unwrap_err();
+            let defect = record(&event(Some(text))).unwrap_err();
             assert!(!defect.reason.contains("hunter2"), "{}", defect.reason);
         }
     }
@@ -368,16 +291,17 @@ mod tests {
         fn the_payload_survives_byte_for_byte(payload: Option<String>) {
             let mut sent = event(None);
             sent.payload.clone_from(&payload);
-            prop_assert_eq!(record(sent).unwrap().value, payload.map(String::into_bytes));
+            let sent = record(&sent).unwrap();
+            prop_assert_eq!(sent.value(), payload.as_deref().map(str::as_bytes));
         }
 
         #[test]
         fn no_header_name_stands_twice_whatever_a_row_holds(text in any_headers()) {
-            if let Ok(built) = record(event(Some(&text))) {
-                let names: HashSet<&str> = built.headers.iter().map(|h| h.name.as_ref()).collect();
-                prop_assert_eq!(names.len(), built.headers.len());
+            if let Ok(built) = record(&event(Some(&text))) {
+                let names: HashSet<&str> = built.headers().map(|(name, _)| name).collect();
+                prop_assert_eq!(names.len(), built.headers().len());
                 let ours = |name: &str| {
-                    built.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name)).count()
+                    built.headers().filter(|(held, _)| held.eq_ignore_ascii_case(name)).count()
                 };
                 prop_assert_eq!(ours("ce_id"), 1);
                 prop_assert_eq!(ours("content-type"), 1);

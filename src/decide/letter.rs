@@ -18,10 +18,13 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::outcome::Judgement;
-use crate::record::{Header, Record};
+use crate::record::Record;
 
 /// What the names of a dead letter's own headers begin with.
 const PREFIX: &str = "dead_letter_";
+
+/// The headers of a letter seldom take more, in bytes.
+const HEADERS_BYTES: usize = 1_024;
 
 /// The form of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -61,44 +64,41 @@ pub fn letter(
     format: LetterFormat,
     told: Circumstances<'_>,
 ) -> Record {
-    let mut headers: Vec<Header> = record
-        .headers
-        .iter()
-        .filter(|header| !header.name.starts_with(PREFIX))
-        .cloned()
-        .collect();
-    let judgement = told.judgement;
-    headers.extend(
-        [
-            ("dead_letter_class", judgement.class.to_string()),
-            ("dead_letter_error", judgement.error.clone()),
-            ("dead_letter_attempts", judgement.attempts.to_string()),
-            ("dead_letter_first_failed_at", rfc3339(told.first_failed_at)),
-            ("dead_letter_at", rfc3339(told.now)),
-            ("dead_letter_topic", record.topic.to_string()),
-            ("dead_letter_event_id", told.event_id.to_string()),
-        ]
-        .map(|(name, value)| Header {
-            name: Cow::Borrowed(name),
-            value: Some(value.into_bytes()),
-        }),
-    );
-    let value = match format {
-        LetterFormat::Record => record.value.clone(),
+    let document = match format {
+        LetterFormat::Record => None,
         LetterFormat::Document => Some(document(record, told)),
     };
-    Record {
+    let mut letter = Record::new(
         topic,
-        key: record.key.clone(),
-        value,
-        headers,
-        timestamp_ms: record.timestamp_ms,
+        record.timestamp_ms,
+        record.key(),
+        document.as_deref().or(record.value()),
+        HEADERS_BYTES,
+    );
+    for (name, value) in record.headers() {
+        if !name.starts_with(PREFIX) {
+            letter.push_header(name, value);
+        }
     }
+    let judgement = told.judgement;
+    let reasons = [
+        ("dead_letter_class", judgement.class.to_string()),
+        ("dead_letter_error", judgement.error.clone()),
+        ("dead_letter_attempts", judgement.attempts.to_string()),
+        ("dead_letter_first_failed_at", rfc3339(told.first_failed_at)),
+        ("dead_letter_at", rfc3339(told.now)),
+        ("dead_letter_topic", record.topic.to_string()),
+        ("dead_letter_event_id", told.event_id.to_string()),
+    ];
+    for (name, value) in reasons {
+        letter.push_header(name, Some(value.as_bytes()));
+    }
+    letter
 }
 
 fn document(record: &Record, told: Circumstances<'_>) -> Vec<u8> {
     let document = Document {
-        original_event: original(record.value.as_deref()),
+        original_event: original(record.value()),
         error: &told.judgement.error,
         timestamp: rfc3339(told.now),
     };
@@ -130,22 +130,10 @@ mod tests {
     use crate::outcome::Class;
 
     fn record(value: Option<&[u8]>) -> Record {
-        Record {
-            topic: Arc::from("orders"),
-            key: Some(b"o-1".to_vec()),
-            value: value.map(<[u8]>::to_vec),
-            headers: vec![
-                Header {
-                    name: Cow::Borrowed("ce_id"),
-                    value: Some(b"7".to_vec()),
-                },
-                Header {
-                    name: Cow::Borrowed("dead_letter_at"),
-                    value: Some(b"of a letter that was sent on".to_vec()),
-                },
-            ],
-            timestamp_ms: 5,
-        }
+        let mut record = Record::new(Arc::from("orders"), 5, Some(b"o-1"), value, 0);
+        record.push_header("ce_id", Some(b"7"));
+        record.push_header("dead_letter_at", Some(b"of a letter that was sent on"));
+        record
     }
 
     fn written(value: Option<&[u8]>, format: LetterFormat) -> Record {
@@ -168,15 +156,14 @@ mod tests {
     fn a_letter_is_its_record_and_the_reason_in_headers() {
         let letter = written(Some(b"{\"a\": 1.50}"), LetterFormat::Record);
         assert_eq!(&*letter.topic, "orders.dlq");
-        assert_eq!(letter.key.as_deref(), Some(&b"o-1"[..]));
-        assert_eq!(letter.value.as_deref(), Some(&b"{\"a\": 1.50}"[..]));
+        assert_eq!(letter.key(), Some(&b"o-1"[..]));
+        assert_eq!(letter.value(), Some(&b"{\"a\": 1.50}"[..]));
         assert_eq!(letter.timestamp_ms, 5);
         let headers: Vec<(String, String)> = letter
-            .headers
-            .into_iter()
-            .map(|header| {
-                let value = String::from_utf8(header.value.unwrap()).unwrap();
-                (header.name.into_owned(), value)
+            .headers()
+            .map(|(name, value)| {
+                let value = String::from_utf8(value.unwrap().to_vec()).unwrap();
+                (name.to_owned(), value)
             })
             .collect();
         let expected = [
@@ -200,7 +187,7 @@ mod tests {
     fn a_document_holds_the_original_untouched() {
         let text = |value| {
             let letter = written(value, LetterFormat::Document);
-            String::from_utf8(letter.value.unwrap()).unwrap()
+            String::from_utf8(letter.value().unwrap().to_vec()).unwrap()
         };
         let rest = "\"error\":\"too \\\"large\\\"\",\"timestamp\":\"2026-03-04T05:06:08.250Z\"}";
         assert_eq!(
@@ -216,6 +203,6 @@ mod tests {
 
     #[test]
     fn a_tombstone_stays_one_in_a_record() {
-        assert_eq!(written(None, LetterFormat::Record).value, None);
+        assert_eq!(written(None, LetterFormat::Record).value(), None);
     }
 }

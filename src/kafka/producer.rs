@@ -268,8 +268,8 @@ impl Producer {
             BaseRecord::<'_, [u8], [u8], _>::with_opaque_to(&record.topic, Box::new(flight))
                 .timestamp(record.timestamp_ms)
                 .headers(headers(record));
-        queued.key = record.key.as_deref();
-        queued.payload = record.value.as_deref();
+        queued.key = record.key();
+        queued.payload = record.value();
         life.take_off();
         self.0.client().send(queued).map_err(|(error, _)| {
             life.land();
@@ -293,15 +293,11 @@ impl Producer {
 
 /// The record's headers as librdkafka holds them.
 fn headers(record: &Record) -> OwnedHeaders {
-    record.headers.iter().fold(
-        OwnedHeaders::new_with_capacity(record.headers.len()),
-        |headers, header| {
-            headers.insert(Header {
-                key: &header.name,
-                value: header.value.as_deref(),
-            })
-        },
-    )
+    let headers = record.headers();
+    let held = OwnedHeaders::new_with_capacity(headers.len());
+    headers.fold(held, |held, (key, value)| {
+        held.insert(Header { key, value })
+    })
 }
 
 /// A client of librdkafka that is never destroyed on the thread that happens to drop it: that

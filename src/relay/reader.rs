@@ -94,7 +94,7 @@ impl Reader {
         let content = match (&topic, fetched.unfit) {
             (_, Some(defect)) => Err(defect),
             (Err(defect), None) => Err(defect.clone()),
-            (Ok(topic), None) => self.envelope.record(fetched.event, Arc::clone(topic)),
+            (Ok(topic), None) => self.envelope.record(&fetched.event, Arc::clone(topic)),
         };
         Candidate {
             at,

@@ -1,6 +1,5 @@
 //! What becomes of records: each flight lands once, as what it is.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -11,18 +10,10 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{Instant, timeout};
 
-use super::{Airport, Cluster, PATIENCE, flight, record};
+use super::{Airport, Cluster, PATIENCE, flight, record, record_of};
 use crate::kafka::producer::start;
 use crate::kafka::publish::Publish;
 use crate::outcome::Class;
-use crate::record::Header;
-
-fn header(name: &'static str, value: Option<&[u8]>) -> Header {
-    Header {
-        name: Cow::Borrowed(name),
-        value: value.map(<[u8]>::to_vec),
-    }
-}
 
 #[tokio::test]
 async fn each_record_lands_once_with_a_receipt() {
@@ -48,15 +39,11 @@ async fn a_record_is_stored_as_it_was_handed_over() {
     let cluster = Cluster::start();
     let mut airport = Airport::start(&cluster, &[]);
     let mut full = record("t");
-    full.headers = vec![
-        header("ce_id", Some(b"1")),
-        header("null", None),
-        header("", Some(b"")),
-    ];
-    let mut tombstone = record("t");
-    tombstone.value = None;
-    let mut empty = record("t");
-    (empty.key, empty.value) = (Some(Vec::new()), Some(Vec::new()));
+    for (name, value) in [("ce_id", Some(&b"1"[..])), ("null", None), ("", Some(b""))] {
+        full.push_header(name, value);
+    }
+    let tombstone = record_of("t", Some(b"key"), None);
+    let empty = record_of("t", Some(b""), Some(b""));
     for (ticket, sent) in (0..).zip([&full, &tombstone, &empty]) {
         airport
             .publisher
@@ -77,8 +64,8 @@ async fn a_record_is_stored_as_it_was_handed_over() {
     consumer.assign(&place).unwrap();
     for sent in [full, tombstone, empty] {
         let stored = consumer.poll(PATIENCE).unwrap().unwrap();
-        assert_eq!(stored.key(), sent.key.as_deref());
-        assert_eq!(stored.payload(), sent.value.as_deref());
+        assert_eq!(stored.key(), sent.key());
+        assert_eq!(stored.payload(), sent.value());
         assert_eq!(stored.timestamp().to_millis(), Some(sent.timestamp_ms));
         let headers: Vec<(String, Option<Vec<u8>>)> = stored
             .headers()
@@ -87,9 +74,8 @@ async fn a_record_is_stored_as_it_was_handed_over() {
             .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
             .collect();
         let expected: Vec<_> = sent
-            .headers
-            .into_iter()
-            .map(|header| (header.name.into_owned(), header.value))
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)))
             .collect();
         assert_eq!(headers, expected);
     }
@@ -272,8 +258,7 @@ async fn a_rebuild_waits_for_receipts_that_are_on_their_way() {
 async fn a_record_too_large_for_the_client_is_refused_on_the_spot() {
     let cluster = Cluster::start();
     let airport = Airport::start(&cluster, &[]);
-    let mut large = record("t");
-    large.value = Some(vec![b'x'; 1_000_000]);
+    let large = record_of("t", Some(b"key"), Some(&vec![b'x'; 1_000_000]));
     let refused = airport
         .publisher
         .publish(flight(1), &large, false)

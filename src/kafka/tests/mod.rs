@@ -127,11 +127,9 @@ fn flight(ticket: u64) -> Flight {
 }
 
 fn record(topic: &str) -> Record {
-    Record {
-        topic: Arc::from(topic),
-        key: Some(b"key".to_vec()),
-        value: Some(b"value".to_vec()),
-        headers: Vec::new(),
-        timestamp_ms: 1_772_600_767_000,
-    }
+    record_of(topic, Some(b"key"), Some(b"value"))
+}
+
+fn record_of(topic: &str, key: Option<&[u8]>, value: Option<&[u8]>) -> Record {
+    Record::new(Arc::from(topic), 1_772_600_767_000, key, value, 0)
 }

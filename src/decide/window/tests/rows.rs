@@ -104,12 +104,12 @@ pub(super) fn candidate(row: &ModelRow) -> Candidate {
         topic: Arc::from(topic_of(row.key)),
         wait_ms: 0,
         judged,
-        content: Ok(Record {
-            topic: Arc::from(topic_of(row.key)),
-            key: None,
-            value: Some(vec![0; row.size]),
-            headers: Vec::new(),
-            timestamp_ms: 0,
-        }),
+        content: Ok(Record::new(
+            Arc::from(topic_of(row.key)),
+            0,
+            None,
+            Some(&vec![0; row.size]),
+            0,
+        )),
     }
 }
