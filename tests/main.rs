@@ -20,6 +20,7 @@ mod lanes;
 mod metrics;
 mod migration;
 mod operator;
+mod pages;
 mod partitions;
 mod plans;
 mod pooler;

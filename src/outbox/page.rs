@@ -189,26 +189,24 @@ fn key_text(key: &OrderingKey) -> String {
 
 /// Sorts a page's rows into its ranges and tells how each ended.
 fn ranges(asked: &[Range], rows: &[PgRow]) -> Result<Vec<EventRange>, sqlx::Error> {
-    let mut held: Vec<i16> = Vec::new();
-    let mut total = 0;
-    let mut fetched: BTreeMap<Lane, Vec<Fetched>> = BTreeMap::new();
+    let mut held: BTreeMap<Lane, Vec<Fetched>> = BTreeMap::new();
+    let mut cut_lane = None;
     for row in rows {
-        if let Some(lane) = column::<Option<i16>>(row, 0)? {
-            let event = event(Lane(lane), row)?;
-            fetched.entry(Lane(lane)).or_default().push(event);
-        } else {
-            total = usize::try_from(column::<i64>(row, 7)?).unwrap_or(usize::MAX);
-            held = column::<Option<Vec<i16>>>(row, 13)?.unwrap_or_default();
+        let lane = Lane(column(row, 0)?);
+        let events = held.entry(lane).or_default();
+        let is_event = column::<Option<i64>>(row, 1)?.is_some();
+        match column(row, 13)? {
+            true if is_event => events.push(event(lane, row)?),
+            true => {}
+            false => cut_lane = Some(lane),
         }
     }
-    let cut_lane = (rows.len() <= total)
-        .then(|| asked.iter().rev().find(|r| fetched.contains_key(&r.lane)))
-        .flatten()
-        .map(|range| range.lane);
     let mut past_cut = false;
     let mut page = Vec::with_capacity(asked.len());
-    for range in asked.iter().filter(|range| held.contains(&range.lane.0)) {
-        let mut events = fetched.remove(&range.lane).unwrap_or_default();
+    for range in asked {
+        let Some(mut events) = held.remove(&range.lane) else {
+            continue;
+        };
         events.sort_unstable_by_key(|fetched| fetched.event.at.seq);
         let is_cut = cut_lane == Some(range.lane);
         let end = match events.last() {
@@ -216,6 +214,7 @@ fn ranges(asked: &[Range], rows: &[PgRow]) -> Result<Vec<EventRange>, sqlx::Erro
             Some(last) if is_cut || events.len() >= range.rows_max => {
                 PageEnd::CutAfter(last.event.at.seq)
             }
+            None if is_cut => PageEnd::CutAtStart,
             Some(_) | None => PageEnd::Complete,
         };
         past_cut |= is_cut;

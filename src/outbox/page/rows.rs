@@ -18,65 +18,79 @@ use crate::outbox::names::Names;
 /// than it takes (LZ4; pglz: some 90 times): where that leaves a doubt, a row made of it is
 /// measured, for which the server unpacks it. A time that no record can carry becomes NULL. What
 /// names a topic is cut so that it names none: legal names have at most 249 letters.
+///
+/// The bytes are summed in the order in which the rows come: lane by lane as they were asked for,
+/// each in the order of its index, so that nothing is sorted. They are summed as integers, whose sum
+/// is a bigint: that of bigints is a numeric. `OFFSET 0` keeps what is computed from being computed
+/// again further up. The row that would be too much comes without its contents, and ends the page.
 const READ_PAGE: &str = "
 /* read_page */
 WITH held AS MATERIALIZED (
-    SELECT l.lane, l.epoch, ($3::bigint[])[r.place] AS above,
-        ($4::integer[])[r.place] AS rows_max, r.place
+    SELECT l.lane, ($3::bigint[])[r.place] AS above, ($4::integer[])[r.place] AS rows_max
     FROM {leases} AS l
     CROSS JOIN LATERAL (SELECT array_position($1::smallint[], l.lane) AS place) AS r
     WHERE l.token = $5 AND l.expires_at > now() AND l.epoch = ($2::bigint[])[r.place]
-), page AS MATERIALIZED (
-    SELECT h.place, o.lane, o.seq, o.id, o.aggregate_type, o.aggregate_id, o.event_type, o.topic,
-        o.partition_key, o.created_at, o.next_attempt_at, o.texts_bytes, o.values_bytes,
-        o.judged,
-        CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10 THEN o.payload::text END
-            AS payload,
-        CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10 THEN o.headers::text END
-            AS headers
+    ORDER BY r.place
+), page AS (
+    SELECT o.*, row_number() OVER so_far AS number, sum(o.bytes) OVER so_far AS bytes_so_far
     FROM held AS h
     CROSS JOIN LATERAL (
-        SELECT o.lane, o.seq, o.id, {aggregate_type} AS aggregate_type,
-            {aggregate_id} AS aggregate_id, o.event_type, o.payload, o.headers, o.topic,
-            o.partition_key, o.created_at, o.next_attempt_at, {texts_bytes} AS texts_bytes,
-            greatest({payload_bytes}, {headers_bytes}) AS values_bytes,
-            CASE WHEN o.dead_state IS NOT NULL THEN jsonb_build_array(
-                o.dead_state = 'blocked', o.dead_class, o.last_error, o.attempts,
-                coalesce(greatest(extract(epoch FROM now() - o.first_failed_at), 0) * 1000, 0)::bigint)
-                ::text END AS judged
-        FROM {outbox} AS o
-        WHERE {rows}
-        LIMIT h.rows_max
+        SELECT o.*,
+            greatest(o.texts_bytes, o.values_bytes, octet_length(o.payload),
+                octet_length(o.headers)) AS bytes_max,
+            least(coalesce(octet_length(o.payload), 0)::bigint
+                + coalesce(octet_length(o.headers), 0) + o.texts_bytes + 256, 1 << 30)::integer
+                AS bytes
+        FROM (
+            SELECT o.lane, o.seq, o.id, o.aggregate_type, o.aggregate_id, o.event_type, o.topic,
+                o.partition_key, o.created_at, o.next_attempt_at, o.texts_bytes, o.values_bytes,
+                o.judged,
+                CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10
+                    THEN o.payload::text END AS payload,
+                CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10
+                    THEN o.headers::text END AS headers
+            FROM (
+                SELECT o.lane, o.seq, o.id, {aggregate_type} AS aggregate_type,
+                    {aggregate_id} AS aggregate_id, o.event_type, o.payload, o.headers, o.topic,
+                    o.partition_key, o.created_at, o.next_attempt_at,
+                    {texts_bytes} AS texts_bytes,
+                    greatest({payload_bytes}, {headers_bytes}) AS values_bytes,
+                    CASE WHEN o.dead_state IS NOT NULL THEN jsonb_build_array(
+                        o.dead_state = 'blocked', o.dead_class, o.last_error, o.attempts,
+                        coalesce(greatest(extract(epoch FROM now() - o.first_failed_at), 0)
+                            * 1000, 0)::bigint)::text END AS judged
+                FROM {outbox} AS o
+                WHERE {rows}
+                LIMIT h.rows_max
+            ) AS o OFFSET 0
+        ) AS o OFFSET 0
     ) AS o
-), measured AS (
-    SELECT p.*, row_number() OVER pages AS number,
-        greatest(p.texts_bytes, p.values_bytes, octet_length(p.payload), octet_length(p.headers))
-            AS bytes_max,
-        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.headers), 0)
-            + p.texts_bytes + 256) OVER pages AS bytes
+    WINDOW so_far AS (ROWS UNBOUNDED PRECEDING)
+), bounded AS (
+    SELECT p.*, p.number = 1 OR p.bytes_so_far <= $7 AS fits
     FROM page AS p
-    WINDOW pages AS (ORDER BY p.place, p.seq ROWS UNBOUNDED PRECEDING)
+    WHERE p.number <= 2 OR p.bytes_so_far - p.bytes <= $7
 )
-SELECT NULL::smallint AS lane, NULL::bigint AS seq, NULL::uuid AS id,
-    NULL::text AS aggregate_type, NULL::text AS aggregate_id, NULL::text AS event_type,
-    NULL::text AS payload, (SELECT count(*) FROM page) AS oversized_bytes,
-    NULL::text AS headers, NULL::text AS topic, NULL::text AS partition_key,
-    NULL::timestamptz AS created_at, NULL::bigint AS wait_ms,
-    (SELECT array_agg(h.lane) FROM held AS h) AS held, NULL::text AS judged
+SELECT h.lane, NULL::bigint AS seq, NULL::uuid AS id, NULL::text AS aggregate_type,
+    NULL::text AS aggregate_id, NULL::text AS event_type, NULL::text AS payload,
+    NULL::bigint AS oversized_bytes, NULL::text AS headers, NULL::text AS topic,
+    NULL::text AS partition_key, NULL::timestamptz AS created_at, NULL::bigint AS wait_ms,
+    true AS fits, NULL::text AS judged
+FROM held AS h
 UNION ALL
-SELECT m.lane, m.seq, m.id, m.aggregate_type, m.aggregate_id,
-    CASE WHEN m.bytes_max <= $8 THEN m.event_type ELSE left(m.event_type, 250) END,
-    CASE WHEN m.bytes_max <= $8 THEN m.payload END,
-    CASE WHEN m.bytes_max > $8 THEN m.bytes_max END,
-    CASE WHEN m.bytes_max <= $8 THEN m.headers END,
-    CASE WHEN m.bytes_max <= $8 THEN m.topic ELSE left(m.topic, 250) END,
-    CASE WHEN m.bytes_max <= $8 THEN m.partition_key END,
-    CASE WHEN m.created_at >= '0001-01-01Z' AND m.created_at < '10000-01-01Z'
-        THEN m.created_at END,
-    ceil(greatest(extract(epoch FROM m.next_attempt_at - now()) * 1000, 0))::bigint, NULL,
-    m.judged
-FROM measured AS m
-WHERE m.number = 1 OR m.bytes <= $7
+SELECT b.lane, b.seq, b.id, b.aggregate_type, b.aggregate_id,
+    CASE WHEN b.bytes_max <= $8 THEN b.event_type ELSE left(b.event_type, 250) END,
+    CASE WHEN b.bytes_max <= $8 AND b.fits THEN b.payload END,
+    CASE WHEN b.bytes_max > $8 THEN b.bytes_max END,
+    CASE WHEN b.bytes_max <= $8 AND b.fits THEN b.headers END,
+    CASE WHEN b.bytes_max <= $8 THEN b.topic ELSE left(b.topic, 250) END,
+    CASE WHEN b.bytes_max <= $8 AND b.fits THEN b.partition_key END,
+    CASE WHEN b.created_at >= '0001-01-01Z' AND b.created_at < '10000-01-01Z'
+        THEN b.created_at END,
+    CASE WHEN b.next_attempt_at > now()
+        THEN ceil(extract(epoch FROM b.next_attempt_at - now()) * 1000)::bigint END,
+    b.fits, b.judged
+FROM bounded AS b
 ";
 
 /// What the columns of text take, in bytes: known without reading them.
