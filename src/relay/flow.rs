@@ -79,6 +79,8 @@ pub(super) struct Flow<P> {
     grace_ms: u64,
     /// When the grace ends, in boot milliseconds, once a stop was asked for.
     stop_by_ms: Option<u64>,
+    /// No lane will be claimed any more.
+    retired: bool,
     lingering: Vec<Lane>,
     synced_at: u64,
     handed_over: u64,
@@ -102,6 +104,7 @@ impl<P: Publish> Flow<P> {
             meter,
             grace_ms: timing.grace_ms,
             stop_by_ms: None,
+            retired: false,
             lingering: Vec::new(),
             synced_at: 0,
             handed_over: 0,
@@ -280,6 +283,7 @@ impl<P: Publish> Flow<P> {
             | News::Surplus(_)
             | News::Lost(_)
             | News::Released(_)
+            | News::Retired
             | News::Buried(_)
             | News::Kept
             | News::KeepFailed(_) => self.take_in_keeping(news, now_ms),
@@ -324,6 +328,7 @@ impl<P: Publish> Flow<P> {
                 tracing::info!(%lane, "lane released");
                 self.window.released(lane, now_ms);
             }
+            News::Retired => self.retired = true,
             News::Buried(at) => self.window.buried(at, now_ms),
             News::Kept => self.health.database_answered(Doing::Keeping),
             News::KeepFailed(error) => self.database_failed(Doing::Keeping, &error, now_ms),
@@ -368,7 +373,8 @@ impl<P: Publish> Flow<P> {
 
     fn ended(&self, now_ms: u64) -> Option<Ended> {
         let stop_by_ms = self.stop_by_ms?;
-        if self.window.is_still() && self.window.held().is_empty() {
+        // A claim may be under way when a stop is asked for.
+        if self.retired && self.window.is_still() && self.window.held().is_empty() {
             return Some(Ended::Drained);
         }
         (now_ms >= stop_by_ms).then(|| Ended::OutOfGrace {

@@ -121,7 +121,13 @@ impl Keeper {
         loop {
             tokio::select! {
                 errand = errands.recv() => match errand {
-                    Some(errand) => self.note(errand),
+                    Some(errand) => {
+                        let retires = matches!(errand, Errand::Retire);
+                        self.note(errand);
+                        if retires && self.tell(News::Retired).await.is_err() {
+                            break;
+                        }
+                    }
                     None => break,
                 },
                 _ = looks.tick() => {}

@@ -56,6 +56,8 @@ pub(super) enum News {
     Lost(Lane),
     /// This lane was given back.
     Released(Lane),
+    /// The keeper claims nothing more: every claim was told before.
+    Retired,
     /// It is written what became of this row, or that is not ours to write any more.
     Buried(EventRef),
     /// The keeper has done all that was due, after a failure.
