@@ -1,7 +1,8 @@
 //! Admission: what to take in of a page.
 //!
 //! Owns the verdict on each row that a statement showed: taken, known already, skipped for its
-//! key's share, passed over for its topic, or refused with all that follow. Knows not how pages are asked for.
+//! key's share, passed over for its topic, or refused with all that follow. Knows not how pages
+//! are asked for.
 //!
 //! Invariants:
 //! - a page counts only for lanes still held under the epoch that read it;

@@ -37,11 +37,6 @@ struct Aside {
 pub(super) struct Asides(HashMap<OrderingKey, Vec<Aside>>);
 
 impl Asides {
-    /// How many wait.
-    pub(super) fn count(&self) -> usize {
-        self.0.values().map(Vec::len).sum()
-    }
-
     /// Whether the rows of a key to a topic wait.
     pub(super) fn holds(&self, key: &OrderingKey, topic: &str) -> bool {
         !self.0.is_empty()
@@ -68,11 +63,11 @@ impl Asides {
     }
 
     /// Nobody of this lane waits any more.
-    fn end_lane(&mut self, lane: Lane) {
+    pub(super) fn end_lane(&mut self, lane: Lane) {
         self.keep(|aside| aside.lane != lane);
     }
 
-    /// Whether a lane has somebody who waits for an operator.
+    /// Whether a lane has somebody who waits.
     pub(super) fn waits_in(&self, lane: Lane) -> bool {
         self.0.values().flatten().any(|aside| aside.lane == lane)
     }
@@ -100,10 +95,5 @@ impl Window {
                 book.restart();
             }
         }
-    }
-
-    /// What a lost or given-up lane knew of its asides is its next owner's business.
-    pub(super) fn forget_asides(&mut self, lane: Lane) {
-        self.asides.end_lane(lane);
     }
 }

@@ -72,8 +72,6 @@ pub struct CircuitView {
     pub open_ms: u64,
     /// Why, where the topic refuses records; otherwise it holds half of the window and fails.
     pub refusal: Option<Failure>,
-    /// When the next probe flies, in milliseconds from now.
-    pub probe_in_ms: u64,
 }
 
 /// What an operator should hear of.
@@ -92,7 +90,6 @@ impl Window {
             topic: Arc::clone(topic),
             open_ms: now_ms.saturating_sub(circuit.since_ms),
             refusal: circuit.refusal.clone(),
-            probe_in_ms: circuit.due_ms.saturating_sub(now_ms),
         };
         self.circuits.iter().map(view).collect()
     }

@@ -277,7 +277,7 @@ impl Window {
         for key_id in self.spilled_keys(lane) {
             self.end_spill(key_id);
         }
-        self.forget_asides(lane);
+        self.asides.end_lane(lane);
         let mut parked = Vec::new();
         for &queue in &queues {
             self.queues[queue].listed_ms = None;

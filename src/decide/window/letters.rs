@@ -215,8 +215,9 @@ impl Window {
 
     /// What a row read from the outbox carries of an earlier verdict: it goes on as a dead letter.
     pub(super) fn resume(&self, row: &mut Row, judged: Judged, now_ms: u64) {
+        let first_failed_ms = now_ms.saturating_sub(judged.failed_ago_ms);
         row.attempts = judged.attempts;
-        row.first_failed_ms = Some(now_ms.saturating_sub(judged.failed_ago_ms));
+        row.first_failed_ms = Some(first_failed_ms);
         if self.policy.on_dead != OnDead::DeadLetter {
             return;
         }
@@ -227,7 +228,7 @@ impl Window {
                     class: Class::named(&judged.class).unwrap_or(Class::Record),
                     error: judged.error,
                     attempts: judged.attempts,
-                    first_failed_ms: now_ms.saturating_sub(judged.failed_ago_ms),
+                    first_failed_ms,
                 },
                 letter_topic,
                 is_written: true,

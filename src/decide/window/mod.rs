@@ -96,8 +96,6 @@ pub struct Census {
     pub spilled_keys: usize,
     /// Names remembered until their marks are durable.
     pub remembered: usize,
-    /// Aggregates of which the rows to one topic wait in the outbox behind one that failed for good.
-    pub aside: usize,
 }
 
 /// What is held of one aggregate.
@@ -170,6 +168,7 @@ pub struct Window {
     waiting: BTreeSet<(u64, usize)>,
     /// Topics that take nothing: their other rows are passed over.
     circuits: HashMap<Arc<str>, Circuit>,
+    /// The probes of all circuits: most rows that leave are none, and need not be looked for.
     probes: HashSet<EventRef>,
     /// Aggregates whose rows wait in the outbox behind one that failed for good.
     asides: Asides,
@@ -217,7 +216,6 @@ impl Window {
             unmarked: self.lanes.values().map(LaneBook::busy).sum(),
             spilled_keys: self.lanes.values().map(|book| book.spilled.len()).sum(),
             remembered: self.marks.remembered(),
-            aside: self.asides.count(),
         }
     }
 
