@@ -2,6 +2,7 @@
 //!
 //! Owns the settings that a test's relays share. Knows nothing of what a test asks of them.
 
+use std::ops::RangeInclusive;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -138,12 +139,18 @@ impl Outbox {
 
     /// Writes so many events over so many aggregates in one statement.
     pub(crate) async fn write_many(&self, events: i32, aggregates: i32) {
+        self.write_numbered(1..=events, aggregates).await;
+    }
+
+    /// Writes events with these numbers over so many aggregates in one statement.
+    pub(crate) async fn write_numbered(&self, numbers: RangeInclusive<i32>, aggregates: i32) {
         sqlx::query(
             "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
-             SELECT 'order', (n % $2)::text, 'OrderPlaced', jsonb_build_object('n', n)
-             FROM generate_series(1, $1) AS n",
+             SELECT 'order', (n % $3)::text, 'OrderPlaced', jsonb_build_object('n', n)
+             FROM generate_series($1, $2) AS n",
         )
-        .bind(events)
+        .bind(numbers.start())
+        .bind(numbers.end())
         .bind(aggregates)
         .execute(&self.pool)
         .await

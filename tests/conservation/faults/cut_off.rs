@@ -40,18 +40,6 @@ async fn says(outbox: &Outbox, name: &str, delivers: bool) {
     .await;
 }
 
-/// Writes a thousand events over 200 aggregates, which count on from `first`.
-async fn write_thousand(outbox: &Outbox, first: i32) {
-    let last = first + 999;
-    outbox
-        .execute(&format!(
-            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
-             SELECT 'order', (n % 200)::text, 'OrderPlaced', jsonb_build_object('n', n)
-             FROM generate_series({first}, {last}) AS n"
-        ))
-        .await;
-}
-
 /// Half of the events fly at the cut, in a black hole: their records may or may not have arrived.
 #[tokio::test]
 async fn a_relay_cut_off_from_kafka_gives_its_lanes_to_one_that_is_not() {
@@ -62,11 +50,11 @@ async fn a_relay_cut_off_from_kafka_gives_its_lanes_to_one_that_is_not() {
     wait_for_shares(&outbox, &[("apart", 16)], SOON).await;
     let _sound = named_relay(&outbox, "sound", &[]);
     wait_for_shares(&outbox, &[("apart", 8), ("sound", 8)], SOON).await;
-    write_thousand(&outbox, 1).await;
+    outbox.write_numbered(1..=1_000, 200).await;
     outbox.drained(SOON).await;
 
     proxy.black_hole();
-    write_thousand(&outbox, 1_001).await;
+    outbox.write_numbered(1_001..=2_000, 200).await;
     wait_for_shares(&outbox, &[("sound", 16)], GIVEN_UP_WITHIN).await;
     outbox.drained(SOON).await;
     says(&outbox, "apart", false).await;
@@ -80,7 +68,7 @@ async fn a_relay_cut_off_from_kafka_gives_its_lanes_to_one_that_is_not() {
     proxy.cut();
     proxy.release();
     wait_for_shares(&outbox, &[("apart", 8), ("sound", 8)], GIVEN_UP_WITHIN).await;
-    write_thousand(&outbox, 2_001).await;
+    outbox.write_numbered(2_001..=3_000, 200).await;
     outbox.drained(SOON).await;
     // What the black hole had swallowed never came out of it: nothing is there twice.
     assert_once_in_order(&receiver.read_to_end(SOON).await, 3_000);
@@ -97,7 +85,7 @@ async fn a_relay_cut_off_from_kafka_keeps_its_lanes_where_nobody_delivers() {
     let epochs = epochs(&outbox).await;
     proxy.refuse(true);
     proxy.cut();
-    write_thousand(&outbox, 1).await;
+    outbox.write_numbered(1..=1_000, 200).await;
     says(&outbox, "one", false).await;
     says(&outbox, "other", false).await;
     throughout("no lane moves", Duration::from_secs(5), async || {
@@ -126,13 +114,13 @@ async fn what_a_relay_had_sent_before_it_was_cut_off_comes_late_and_costs_its_wi
     ];
     let _apart = named_relay(&outbox, "apart", &through);
     wait_for_shares(&outbox, &[("apart", 16)], SOON).await;
-    write_thousand(&outbox, 1).await;
+    outbox.write_numbered(1..=1_000, 200).await;
     outbox.drained(SOON).await;
     proxy.hold(Way::ToServer);
-    write_thousand(&outbox, 1_001).await;
+    outbox.write_numbered(1_001..=2_000, 200).await;
     let _sound = named_relay(&outbox, "sound", &[]);
     wait_for_shares(&outbox, &[("sound", 16)], GIVEN_UP_WITHIN).await;
-    write_thousand(&outbox, 2_001).await;
+    outbox.write_numbered(2_001..=3_000, 200).await;
     outbox.drained(SOON).await;
     let before = receiver.read_to_end(SOON).await.len();
     proxy.release();

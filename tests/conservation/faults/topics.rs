@@ -10,17 +10,6 @@ const SOON: Duration = Duration::from_mins(1);
 /// How long events are watched that must wait.
 const A_WHILE: Duration = Duration::from_secs(4);
 
-/// Writes events over 50 aggregates that count on from `first` to `last`.
-async fn write(outbox: &Outbox, first: i32, last: i32) {
-    outbox
-        .execute(&format!(
-            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
-             SELECT 'order', (n % 50)::text, 'OrderPlaced', jsonb_build_object('n', n)
-             FROM generate_series({first}, {last}) AS n"
-        ))
-        .await;
-}
-
 /// What the topic held goes with it; what was not delivered before goes to the new one.
 #[tokio::test]
 async fn a_topic_that_is_deleted_and_made_again_gets_all_that_waited() {
@@ -29,10 +18,10 @@ async fn a_topic_that_is_deleted_and_made_again_gets_all_that_waited() {
     let _relay = named_relay(&outbox, "only", &[]);
     wait_for_shares(&outbox, &[("only", 16)], SOON).await;
     for round in 0..2 {
-        write(&outbox, 1, 500).await;
+        outbox.write_numbered(1..=500, 50).await;
         outbox.drained(SOON).await;
         kafka.delete_topic(&outbox.topic).await;
-        write(&outbox, 501, 1_000).await;
+        outbox.write_numbered(501..=1_000, 50).await;
         throughout("they wait", A_WHILE, async || {
             let waiting = outbox.count("published_at IS NULL AND attempts = 0").await;
             (waiting == 500).then_some(()).ok_or(waiting.to_string())
@@ -56,12 +45,12 @@ async fn partitions_that_are_added_are_used_and_order_holds_before_and_after() {
         "1000",
     )];
     let _relay = named_relay(&outbox, "only", &often);
-    write(&outbox, 1, 500).await;
+    outbox.write_numbered(1..=500, 50).await;
     outbox.drained(SOON).await;
     kafka.add_partitions(&outbox.topic, 12).await;
     let mut last = 500;
     let records = loop {
-        write(&outbox, last + 1, last + 500).await;
+        outbox.write_numbered(last + 1..=last + 500, 50).await;
         last += 500;
         outbox.drained(SOON).await;
         let receiver = Receiver::start(kafka, &[&outbox.topic]).await;
