@@ -11,6 +11,8 @@
 //!
 //! Invariants:
 //! - what one statement skips, it skips because it was held when the statement began;
+//! - nothing else is asked twice while a poll of the lanes is due: where an answer takes longer than
+//!   the time between two looks, these would always be due;
 //! - a new session begins with nothing learned.
 
 use std::sync::Arc;
@@ -142,6 +144,8 @@ pub(super) struct Reader {
     pub(super) highest_seen: i64,
     sight_due_ms: u64,
     delayed_due_ms: u64,
+    /// The last ask was no poll of the lanes.
+    owes_poll: bool,
     /// The lane of a row larger than the window, which waits for it to be empty.
     pub(super) giant: Option<Lane>,
 }
@@ -190,11 +194,14 @@ impl Window {
         }
         self.close_circuits(now_ms);
         self.reread_lanes(now_ms);
-        let ask = if self.reader.wants_sight(now_ms) {
+        let polls = lanes_due || self.has_more();
+        let must_poll = polls && self.reader.owes_poll;
+        let ask = if !must_poll && self.reader.wants_sight(now_ms) {
             Ask::Sight
         } else {
-            Ask::Page(self.next_read(lanes_due, page_rows, now_ms)?)
+            Ask::Page(self.next_read((polls, must_poll), page_rows, now_ms)?)
         };
+        self.reader.owes_poll = !ask.is_poll();
         self.reader.ticket += 1;
         self.reader.under_way = Some(UnderWay {
             horizon: self.reader.horizon.settled(),
@@ -235,18 +242,26 @@ impl Window {
         }
     }
 
-    fn next_read(&mut self, lanes_due: bool, page_rows: usize, now_ms: u64) -> Option<Read> {
+    fn next_read(
+        &mut self,
+        (polls, must_poll): (bool, bool),
+        page_rows: usize,
+        now_ms: u64,
+    ) -> Option<Read> {
         if let Some(lane) = self.reader.giant {
             return self.giant_read(lane);
         }
         let rows_max = self.room.page_rows(page_rows)?;
+        if must_poll {
+            return Some(self.lanes_read(rows_max, now_ms));
+        }
         if let Some(read) = self.refill_read(rows_max, now_ms) {
             return Some(read);
         }
         if self.reader.wants_delayed(now_ms) {
             return Some(self.delayed_read(rows_max));
         }
-        (lanes_due || self.has_more()).then(|| self.lanes_read(rows_max, now_ms))
+        (polls || self.has_more()).then(|| self.lanes_read(rows_max, now_ms))
     }
 
     /// A poll of every held lane. Lanes known to have more share half of the page; the other half

@@ -68,6 +68,29 @@ async fn a_database_that_takes_five_seconds_to_answer_breaks_no_order() {
     site.end(vec![WINDOW_ROWS; 2]).await;
 }
 
+/// Each answer takes longer than the time between two looks at writers, or for delayed rows, and a
+/// transaction stays open, so that there is always a writer to look at.
+#[tokio::test]
+async fn a_database_that_is_far_away_is_read_all_the_same() {
+    let (proxy, site) = behind_proxy(&[]).await;
+    let mut writer = site.outbox.pool.begin().await.unwrap();
+    sqlx::query(
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type)
+         VALUES ('order', '1', 'OrderPlaced')",
+    )
+    .execute(&mut *writer)
+    .await
+    .unwrap();
+    proxy.delay(Duration::from_millis(120));
+    for _ in 0..10 {
+        site.flows(SOON).await;
+    }
+    writer.commit().await.unwrap();
+    proxy.delay(Duration::ZERO);
+    site.is_back("far away").await;
+    site.end(Vec::new()).await;
+}
+
 #[tokio::test]
 async fn a_relay_cut_off_from_its_database_stops_before_its_leases_end() {
     let (proxy, site) = behind_proxy(&SHORT_LEASES).await;

@@ -5,6 +5,7 @@
 mod cases;
 mod rows;
 mod steps;
+mod turns;
 mod world;
 
 use std::collections::HashSet;

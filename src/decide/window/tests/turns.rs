@@ -1,0 +1,112 @@
+//! Whose turn it is to be asked, where an answer takes longer than the time between two asks.
+
+use super::rows::{ModelRow, RowState, candidate, lease, policy_of};
+use super::world::FOREVER_MS;
+use crate::decide::dead::OnDead;
+use crate::decide::reading::{PageEnd, Sighting};
+use crate::decide::window::*;
+use crate::outcome::Receipt;
+
+/// What each answer takes: longer than the time between two looks of any kind.
+const ANSWER_MS: u64 = 500;
+const ASKS: usize = 40;
+
+fn window() -> Window {
+    let limits = Limits {
+        rows: 40,
+        bytes: 10_000,
+    };
+    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
+    window.synced(0, 1);
+    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+    window
+}
+
+/// How many of so many asks are polls of the lanes; `writers` are seen at each look, and a page
+/// has the rows that `rows` makes of its read and of the last number published.
+fn polls(writers: &[&str], mut rows: impl FnMut(&Read, i64) -> Vec<ModelRow>) -> usize {
+    let mut window = window();
+    let (mut polls, mut published) = (0, 0);
+    for turn in 1..=ASKS {
+        let now_ms = u64::try_from(turn).expect("turns are few") * ANSWER_MS;
+        let ask = window.next_ask(true, 8, now_ms).expect("something is due");
+        polls += usize::from(ask.is_poll());
+        match ask {
+            Ask::Sight => window.sighted(Sighting {
+                last_drawn: 1_000_000,
+                writers: writers.iter().map(|&writer| writer.to_owned()).collect(),
+            }),
+            Ask::Page(read) => {
+                let rows = rows(&read, published);
+                let range = PageRange {
+                    lane: Lane(0),
+                    epoch: Epoch(1),
+                    end: rows
+                        .last()
+                        .map_or(PageEnd::Complete, |row| PageEnd::CutAfter(row.at.seq)),
+                    rows: rows.iter().map(candidate).collect(),
+                };
+                let ranges = vec![range];
+                window.admit(Page { ranges }, now_ms);
+            }
+        }
+        published = publish_all(&mut window, now_ms).unwrap_or(published);
+    }
+    polls
+}
+
+/// Kafka and the marks are quick; returns the last number.
+fn publish_all(window: &mut Window, now_ms: u64) -> Option<i64> {
+    let mut last = None;
+    while let Some(at) = window.next(now_ms).map(|flight| flight.at) {
+        let receipt = Receipt::from_delivery_report(0, 0);
+        window.report(at, Ok(receipt), now_ms);
+        last = Some(at.seq);
+    }
+    while window.take_marks(0, 100).is_some() {
+        window.marked(0, now_ms);
+    }
+    last
+}
+
+#[test]
+fn a_transaction_that_stays_open_keeps_no_poll_from_its_turn() {
+    assert!(polls(&["3/1"], |_, _| Vec::new()) >= ASKS / 2 - 1);
+}
+
+#[test]
+fn rows_for_later_that_are_looked_for_slowly_keep_no_poll_from_its_turn() {
+    assert!(polls(&[], |_, _| Vec::new()) >= ASKS / 2 - 1);
+}
+
+/// One key has more rows than its share, always.
+#[test]
+fn a_hot_key_that_is_read_slowly_keeps_no_poll_from_its_turn() {
+    let mut of_key = 0;
+    let count = polls(&[], |read, published| {
+        of_key += usize::from(matches!(read.what, What::Key(_)));
+        let spilled = match &read.what {
+            What::Lanes { spilled } => !spilled.is_empty(),
+            What::Key(_) => false,
+            What::Delayed => true,
+        };
+        let first = published.max(read.ranges[0].above) + 1;
+        let rows = (first..first + 20).map(row);
+        if spilled { Vec::new() } else { rows.collect() }
+    });
+    assert!(of_key > ASKS / 4, "read on its own {of_key} times");
+    assert!(count >= ASKS / 2 - 1, "{count} polls");
+}
+
+fn row(seq: i64) -> ModelRow {
+    ModelRow {
+        at: EventRef {
+            seq,
+            id: uuid::Uuid::from_u128(u128::from(seq.unsigned_abs())),
+        },
+        key: 0,
+        state: RowState::Waiting,
+        poison: false,
+        size: 1,
+    }
+}
