@@ -3,7 +3,7 @@
 # One target folder and one profile serve checks and tests, so that each dependency is checked once
 # and compiled once. The demo alone is a release build.
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check
+.PHONY: help demo test chaos check
 
 ARGS ?=
 
@@ -20,10 +20,10 @@ test: ## run every test, on real PostgreSQL and real Apache Kafka
 	@scripts/stage 'build' cargo test --locked --no-run
 	@scripts/stage 'tests' cargo test --locked $(ARGS)
 
-soak: ## run the long conservation test: SOAK_MINUTES (30), SEED to have a run again
+chaos: ## strike relays, servers and wires for long, and write a report: CHAOS_MINUTES (60), SEED, CHAOS_REPORT
 	@scripts/stage 'what the tests need' scripts/install test
 	@scripts/stage "Apache Kafka's jars" scripts/kafka-jars
-	@scripts/stage 'soak' cargo test --locked --test main -- --ignored --nocapture soak
+	@scripts/stage 'chaos' cargo test --locked --test main -- --ignored --nocapture chaos
 
 check: ## format, lints and documentation
 	@scripts/stage 'what the build needs' scripts/install build

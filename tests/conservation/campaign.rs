@@ -1,15 +1,16 @@
 //! Campaigns: relays come, go, crash and freeze at random under load; nothing is lost by it.
 //!
 //! Owns the schedule, which follows from a printed seed: `SEED=` has it again. The short campaigns
-//! run with every test; `make soak` runs campaigns with faults of both servers until its time is
-//! up.
+//! run with every test; `make chaos` runs long ones, in which servers and wires fail too.
 
 use std::time::Duration;
 
-use super::checker::{self, Delivered, History};
+use super::checker::{self, History};
 use super::dice::{Dice, seed_or};
-use super::fleet::{Fleet, Loss, Slot};
+use super::fleet::{Fleet, Slot};
 use super::observe::{self, After};
+use super::site::note;
+use super::toll::{self, Toll};
 use super::workload::Workload;
 use crate::support::{Kafka, Outbox, Receiver};
 
@@ -46,18 +47,34 @@ async fn short_campaign(seed: u64, after: After) {
     for _ in 0..STEPS {
         step(&mut fleet, &mut dice).await;
     }
-    conclude(seed, workload, fleet, after).await;
+    let conclusion = conclude(workload, fleet, after).await;
+    tell(seed, &conclusion);
+    checker::assert_conserved(&conclusion.history);
+    assert_eq!(conclusion.unexplained, 0, "duplicates without a cause");
 }
 
-/// Ends the writing, has one relay drain what is left, and judges.
-pub(super) async fn conclude(seed: u64, workload: Workload, mut fleet: Fleet<'_>, after: After) {
+/// What a campaign has come to.
+pub(super) struct Conclusion {
+    pub(super) history: History,
+    pub(super) tolls: Vec<Toll>,
+    /// Duplicates that nothing that was done explains.
+    pub(super) unexplained: usize,
+}
+
+/// Ends the writing, has one relay drain what is left, and gathers what is to be judged.
+pub(super) async fn conclude(workload: Workload, mut fleet: Fleet<'_>, after: After) -> Conclusion {
     let ledger = workload.stop().await;
     fleet.drain(DRAIN_WITHIN).await;
-    let windows_lost = fleet.losses.iter().map(|loss| loss.rows).collect();
+    let bounds = fleet.incidents.iter().map(|done| done.kind.bound_rows());
     let (outbox, receiver) = (fleet.outbox, fleet.receiver);
-    let history = observe::history(outbox, receiver, ledger, after, windows_lost).await;
-    tell(seed, &history, &fleet.losses);
-    checker::assert_conserved(&history);
+    let history = observe::history(outbox, receiver, ledger, after, bounds.collect()).await;
+    let arrivals = observe::arrivals(outbox, receiver, fleet.begun).await;
+    let (tolls, unexplained) = toll::tolls(&arrivals, &fleet.incidents);
+    Conclusion {
+        history,
+        tolls,
+        unexplained,
+    }
 }
 
 /// Does one thing to one relay, and lets records pass.
@@ -67,7 +84,7 @@ pub(super) async fn step(fleet: &mut Fleet<'_>, dice: &mut Dice) {
         (Slot::Empty, _) => fleet.start(place),
         (Slot::Running { .. }, 0..35) => fleet.terminate(place).await,
         (Slot::Running { .. }, 35..70) => fleet.kill(place).await,
-        (Slot::Running { .. }, _) => fleet.freeze(place),
+        (Slot::Running { .. }, _) => fleet.freeze(place).await,
         (Slot::Frozen { .. }, 0..80) => fleet.thaw(place).await,
         (Slot::Frozen { .. }, _) => fleet.kill(place).await,
     }
@@ -85,36 +102,20 @@ pub(super) async fn step(fleet: &mut Fleet<'_>, dice: &mut Dice) {
     fleet.progress(records).await;
 }
 
-/// Prints what a campaign came to: how many duplicates followed each loss.
-#[expect(clippy::print_stderr, reason = "a campaign tells its seed")]
-fn tell(seed: u64, history: &History, losses: &[Loss]) {
-    let found = duplicates_after(&history.delivered, losses);
-    let each = losses.iter().zip(found);
-    let each: Vec<String> = each
-        .map(|(loss, found)| format!("{} {found}", loss.what))
-        .collect();
-    eprintln!(
-        "SEED={seed}: {} committed, {} rolled back, {} records, {} duplicates ({})",
+/// Prints what a campaign came to: what each thing that was done has cost.
+pub(super) fn tell(seed: u64, conclusion: &Conclusion) {
+    let history = &conclusion.history;
+    let each = conclusion.tolls.iter().map(|toll| {
+        let recovery_ms = toll.recovery.map(|time| time.as_millis());
+        format!("{} {} {recovery_ms:?} ms", toll.what, toll.duplicates)
+    });
+    note(&format!(
+        "SEED={seed}: {} committed, {} rolled back, {} records, {} duplicates ({}), {} unexplained",
         history.committed.len(),
         history.rolled_back.len(),
         history.delivered.len(),
         checker::duplicates(&history.delivered),
-        each.join(", ")
-    );
-}
-
-/// How many duplicates came after each loss and before the next.
-fn duplicates_after(delivered: &[Delivered], losses: &[Loss]) -> Vec<usize> {
-    let mut found = vec![0; losses.len()];
-    let mut seen = std::collections::HashSet::new();
-    for (place, record) in delivered.iter().enumerate() {
-        if seen.insert(record.id) {
-            continue;
-        }
-        let after = losses.iter().rposition(|loss| loss.records <= place);
-        if let Some(loss) = after {
-            found[loss] += 1;
-        }
-    }
-    found
+        each.collect::<Vec<_>>().join(", "),
+        conclusion.unexplained,
+    ));
 }

@@ -9,7 +9,7 @@ mod failover;
 mod pruning;
 mod refusals;
 mod scarce;
-mod steps;
+pub(super) mod steps;
 mod topics;
 mod wires;
 

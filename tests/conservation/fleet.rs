@@ -1,12 +1,17 @@
 //! One to four relays on one outbox, and what is done to them.
 //!
-//! Owns the relays' processes and the count of windows that were lost with them. Knows no schedule.
+//! Owns the relays' processes and the list of what was done. Knows no schedule.
 //!
 //! Invariant: a frozen relay is thawed only when its lease has run out, so that every freeze is
 //! one beyond the lease.
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::incident::{Incident, Kind};
+use super::site::note;
+use crate::support::lanes::held;
 use crate::support::{Outbox, Receiver, RelayProcess, eventually};
 
 /// The most relays at once.
@@ -36,22 +41,15 @@ pub(super) enum Slot {
     Frozen { relay: RelayProcess, name: String },
 }
 
-/// What was done that may have cost a window.
-pub(super) struct Loss {
-    pub(super) what: String,
-    /// Rows that may have been delivered twice for it.
-    pub(super) rows: usize,
-    /// How many records had been received then.
-    pub(super) records: usize,
-}
-
 /// Relays on one outbox.
 pub(super) struct Fleet<'a> {
     pub(super) outbox: &'a Outbox,
     pub(super) receiver: &'a Receiver,
     settings: Vec<(&'a str, &'a str)>,
     pub(super) slots: Vec<Slot>,
-    pub(super) losses: Vec<Loss>,
+    pub(super) incidents: Vec<Incident>,
+    /// The run's clock.
+    pub(super) begun: Instant,
     started: usize,
 }
 
@@ -67,7 +65,8 @@ impl<'a> Fleet<'a> {
             receiver,
             settings: [&SETTINGS[..], settings].concat(),
             slots: (0..RELAYS).map(|_| Slot::Empty).collect(),
-            losses: Vec::new(),
+            incidents: Vec::new(),
+            begun: Instant::now(),
             started: 0,
         }
     }
@@ -82,7 +81,12 @@ impl<'a> Fleet<'a> {
     pub(super) fn start(&mut self, place: usize) {
         self.started += 1;
         let name = format!("relay-{}", self.started);
-        let settings = [&self.settings[..], &[("relay.name", name.as_str())]].concat();
+        // The source tells the records of one relay from those of another.
+        let named = [
+            ("relay.name", name.as_str()),
+            ("events.source", name.as_str()),
+        ];
+        let settings = [&self.settings[..], &named].concat();
         let relay = self.outbox.relay(&settings);
         self.slots[place] = Slot::Running { relay, name };
     }
@@ -92,15 +96,14 @@ impl<'a> Fleet<'a> {
         if let Slot::Running { mut relay, name } = self.empty(place) {
             // Before it listens to signals, they end it as they end any process.
             relay.logs("relay started", STOP_WITHIN).await;
+            self.begin_with(Kind::Stop, name).await;
             relay.terminate();
             assert_eq!(relay.wait_exit(STOP_WITHIN).await, 0, "a clean stop");
-            if relay
-                .stderr()
-                .iter()
-                .any(|line| line.contains("grace ran out"))
-            {
-                self.lose(format!("late stop of {name}"), WINDOW_ROWS);
+            let log = relay.stderr();
+            if log.iter().any(|line| line.contains("grace ran out")) {
+                self.last().kind = Kind::LateStop;
             }
+            self.over();
         }
     }
 
@@ -108,9 +111,9 @@ impl<'a> Fleet<'a> {
     pub(super) async fn kill(&mut self, place: usize) {
         match self.empty(place) {
             Slot::Running { mut relay, name } => {
+                self.begin_with(Kind::Kill, name).await;
                 relay.kill();
                 assert_eq!(relay.wait_exit(STOP_WITHIN).await, 137);
-                self.lose(format!("kill of {name}"), WINDOW_ROWS);
             }
             // Its window was counted when it was frozen.
             Slot::Frozen { relay, .. } => drop(relay),
@@ -119,10 +122,10 @@ impl<'a> Fleet<'a> {
     }
 
     /// Stops a relay's clock.
-    pub(super) fn freeze(&mut self, place: usize) {
+    pub(super) async fn freeze(&mut self, place: usize) {
         if let Slot::Running { relay, name } = self.empty(place) {
+            self.begin_with(Kind::Freeze, name.clone()).await;
             relay.freeze();
-            self.lose(format!("freeze of {name}"), WINDOW_ROWS);
             self.slots[place] = Slot::Frozen { relay, name };
         }
     }
@@ -131,19 +134,52 @@ impl<'a> Fleet<'a> {
     pub(super) async fn thaw(&mut self, place: usize) {
         if let Slot::Frozen { relay, name } = self.empty(place) {
             self.expired(&name).await;
+            self.back(&name);
             relay.thaw();
             self.slots[place] = Slot::Running { relay, name };
         }
     }
 
-    /// Notes that something may cause so many duplicates.
-    pub(super) fn lose(&mut self, what: String, rows: usize) {
-        let records = self.receiver.count();
-        self.losses.push(Loss {
-            what,
-            rows,
-            records,
+    /// Notes that something is done to all relays.
+    pub(super) fn begin(&mut self, kind: Kind) {
+        self.note(kind, None, Vec::new());
+    }
+
+    /// Notes that something is done to one relay.
+    async fn begin_with(&mut self, kind: Kind, name: String) {
+        let lanes = held(self.outbox).await.remove(&name).unwrap_or_default();
+        self.note(kind, Some(name), lanes);
+    }
+
+    fn note(&mut self, kind: Kind, relay: Option<String>, lanes: Vec<i16>) {
+        let whose = relay.as_deref().unwrap_or("all");
+        note(&format!("{}: {whose}", kind.told()));
+        self.incidents.push(Incident {
+            kind,
+            relay,
+            lanes,
+            records: self.receiver.count(),
+            back: None,
+            over: self.begun.elapsed(),
         });
+    }
+
+    /// Notes that the last thing that was done is over.
+    pub(super) fn over(&mut self) {
+        self.last().over = self.begun.elapsed();
+    }
+
+    /// Notes that a relay that was frozen is back.
+    fn back(&mut self, name: &str) {
+        let records = self.receiver.count();
+        let mut incidents = self.incidents.iter_mut().rev();
+        let freeze = incidents.find(|done| done.relay.as_deref() == Some(name));
+        freeze.expect("it was frozen").back = Some(records);
+    }
+
+    fn last(&mut self) -> &mut Incident {
+        let last = self.incidents.last_mut();
+        last.expect("it is over once it has begun")
     }
 
     /// Waits until so many more records have been received.
@@ -159,23 +195,48 @@ impl<'a> Fleet<'a> {
         .await;
     }
 
-    /// Waits until so many rows wait for publication.
-    pub(super) async fn backlog(&self, rows: i64) {
-        let what = format!("a backlog of {rows} rows");
+    /// Waits until every number that was drawn so far is published, or never will be.
+    pub(super) async fn settled(&self) {
+        let drawn: i64 = sqlx::query_scalar("SELECT last_value FROM outbox_seq_seq")
+            .fetch_one(&self.outbox.pool)
+            .await
+            .expect("the outbox answers");
+        let waits = format!("published_at IS NULL AND seq <= {drawn}");
+        eventually(
+            "what was written is published",
+            PROGRESS_WITHIN,
+            async || {
+                let waiting = self.outbox.count(&waits).await;
+                (waiting == 0).then_some(()).ok_or(waiting)
+            },
+        )
+        .await;
+    }
+
+    /// Waits until so many rows more wait for publication.
+    pub(super) async fn backlog_grows(&self, rows: usize) {
+        let waiting = async || self.outbox.count("published_at IS NULL").await;
+        let wanted = waiting().await + i64::try_from(rows).expect("rows are few");
+        let what = format!("a backlog of {wanted} rows");
         eventually(&what, PROGRESS_WITHIN, async || {
-            let waiting = self.outbox.count("published_at IS NULL").await;
-            (waiting >= rows).then_some(()).ok_or(waiting)
+            let waiting = waiting().await;
+            (waiting >= wanted).then_some(()).ok_or(waiting)
         })
         .await;
     }
 
     /// Ends every relay, has the backlog drained by one new relay alone, and stops that.
     pub(super) async fn drain(&mut self, within: Duration) {
+        let before = self.incidents.len();
         for place in 0..self.slots.len() {
             if matches!(self.slots[place], Slot::Frozen { .. }) {
                 self.kill(place).await;
             }
             self.terminate(place).await;
+        }
+        for stop in &mut self.incidents[before..] {
+            // Nobody was there to take them over.
+            stop.lanes.clear();
         }
         self.start(0);
         self.outbox.drained(within).await;

@@ -5,9 +5,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::checker::{Delivered, History, Shown};
+use super::toll::Arrival;
 use super::workload::Ledger;
 use crate::support::{Outbox, Received, Receiver};
 
@@ -47,13 +49,36 @@ pub(super) async fn history(
     }
 }
 
+/// The records that were received, with who published each and when it came since the run began.
+pub(super) async fn arrivals(outbox: &Outbox, receiver: &Receiver, begun: Instant) -> Vec<Arrival> {
+    let rows: Vec<(Uuid, i16)> = sqlx::query_as("SELECT id, lane FROM outbox")
+        .fetch_all(&outbox.pool)
+        .await
+        .expect("the outbox answers");
+    let lanes: HashMap<Uuid, i16> = rows.into_iter().collect();
+    let (records, times) = (receiver.records(), receiver.times());
+    let of = |(record, at): (&Received, Instant)| {
+        let id = id_of(record);
+        let relay = record.header("ce_source").expect("every record says whose");
+        Arrival {
+            id,
+            relay: relay.to_owned(),
+            lane: lanes.get(&id).copied(),
+            at: at.saturating_duration_since(begun),
+        }
+    };
+    records.iter().zip(times).map(of).collect()
+}
+
+fn id_of(record: &Received) -> Uuid {
+    let id = record.header("ce_id").and_then(|id| id.parse().ok());
+    id.expect("every record names its event")
+}
+
 /// The records as the judge wants them.
 pub(super) fn delivered(records: &[Received]) -> Vec<Delivered> {
     let of = |record: &Received| Delivered {
-        id: record
-            .header("ce_id")
-            .and_then(|id| id.parse().ok())
-            .expect("every record names its event"),
+        id: id_of(record),
         aggregate: record
             .key
             .clone()

@@ -134,6 +134,14 @@ impl Kafka {
         }
     }
 
+    /// The version of the broker's jars, which their folder names.
+    pub(crate) async fn version() -> String {
+        let jars = jars().await;
+        let folder = jars.parent().and_then(Path::file_name);
+        let version = folder.and_then(|name| name.to_str()?.strip_prefix("kafka-"));
+        version.expect("the folder is kafka-VERSION").to_owned()
+    }
+
     /// The address that clients begin with.
     pub(crate) fn brokers(&self) -> &str {
         &self.brokers

@@ -17,6 +17,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use super::{Kafka, eventually};
 
@@ -70,6 +71,8 @@ impl Received {
 #[derive(Default)]
 struct Seen {
     records: Vec<Received>,
+    /// When each of them was seen.
+    times: Vec<Instant>,
     /// The offset after the last record seen, for each topic and partition.
     next: HashMap<(String, i32), i64>,
     trouble: Option<KafkaError>,
@@ -80,6 +83,7 @@ impl Seen {
         let place = (record.topic.clone(), record.partition);
         self.next.insert(place, record.offset + 1);
         self.records.push(record);
+        self.times.push(Instant::now());
     }
 
     /// Says what there is, for a wait that has failed.
@@ -141,6 +145,11 @@ impl Receiver {
     /// Every record seen so far.
     pub(crate) fn records(&self) -> Vec<Received> {
         self.shared.seen().records.clone()
+    }
+
+    /// When each record was seen, in their order.
+    pub(crate) fn times(&self) -> Vec<Instant> {
+        self.shared.seen().times.clone()
     }
 
     /// How many records have been seen so far.
