@@ -42,7 +42,8 @@ From the end of what was done to the next first delivery of an event, as a consu
 relay was killed, frozen or stopped it counts from that moment, and only an event of the lanes that it
 held, delivered by another relay, ends it; where servers and wires were struck it counts from when the
 server answers again, or the wire carries again. What had come by itself before then counts as nothing.
-A relay that held no lanes, or of whose lanes no event was left to deliver, is not measured.
+Whoever takes over may be struck meanwhile, too. A relay that held no lanes, or of whose lanes no event
+was left to deliver, is not measured.
 ";
 
 /// The page.
@@ -220,7 +221,7 @@ fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 }
 
 fn seconds(time: Duration) -> String {
-    format!("{}.{:02} s", time.as_secs(), time.subsec_millis() / 10)
+    format!("{}.{:03} s", time.as_secs(), time.subsec_millis())
 }
 
 fn minutes(time: Duration) -> String {
@@ -286,9 +287,9 @@ mod tests {
             "| Events published | 100 |",
             "| **Losses** | 0 |",
             "| relay killed | 3 | 400 | 0 | 7 | 12 | 12 |",
-            "| relay killed | 2 | 0.09 s | 0.09 s | 4.32 s | 4.32 s |",
+            "| relay killed | 2 | 0.090 s | 0.090 s | 4.321 s | 4.321 s |",
             "| wires to Kafka cut | 1 | 1600 | 0 | 0 | 0 | 0 |",
-            "| wires to Kafka cut | 1 | 60.00 s | 60.00 s | 60.00 s | 60.00 s |",
+            "| wires to Kafka cut | 1 | 60.000 s | 60.000 s | 60.000 s | 60.000 s |",
             "| before claiming lanes | 1 ×, 0 | not yet | not yet |",
             "| 77 | 1 min 5 s | 4 | 100 | 0 | 119 | 19 |",
             "| librdkafka | 2.0 |",
