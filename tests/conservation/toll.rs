@@ -63,23 +63,27 @@ pub(super) fn tolls(arrivals: &[Arrival], incidents: &[Incident]) -> (Vec<Toll>,
     (tolls, unexplained)
 }
 
-/// The latest incident before this place that struck one of an event's publishers, of those after
-/// which it was not back yet, if there are such: what happens to all meanwhile cannot make it send
-/// anything. One that may cost nothing is the cause only where nothing else can be.
+/// The latest incident before this place that struck one of an event's publishers; rather, if there
+/// is one, one after which either of the last two was not back yet: what happens to all meanwhile
+/// cannot make that one send anything. One that may cost nothing is the cause only where nothing
+/// else can be.
 fn cause(incidents: &[Incident], place: usize, publishers: &[&str]) -> Option<usize> {
-    let concerns = |incident: &Incident| {
+    let begun = |incident: &Incident| incident.records <= place;
+    let costly = |incident: &Incident| begun(incident) && incident.kind.bound_rows() > 0;
+    let strikes = |incident: &Incident| {
         let relay = incident.relay.as_deref();
-        incident.records <= place && relay.is_none_or(|relay| publishers.contains(&relay))
+        relay.is_none_or(|relay| publishers.contains(&relay))
     };
-    let costly = |incident: &Incident| concerns(incident) && incident.kind.bound_rows() > 0;
-    let down = |incident: &Incident| {
-        let is_back = incident.back.is_some_and(|back| back <= place);
-        costly(incident) && incident.relay.is_some() && !is_back
+    let downs = |incident: &Incident| {
+        let last_two = &publishers[publishers.len() - 2..];
+        let relay = incident.relay.as_deref();
+        let is_down = incident.back.is_none_or(|back| place < back);
+        is_down && relay.is_some_and(|relay| last_two.contains(&relay))
     };
     let latest = |of: &dyn Fn(&Incident) -> bool| incidents.iter().rposition(of);
-    latest(&down)
-        .or_else(|| latest(&costly))
-        .or_else(|| latest(&concerns))
+    latest(&|incident| costly(incident) && downs(incident))
+        .or_else(|| latest(&|incident| costly(incident) && strikes(incident)))
+        .or_else(|| latest(&|incident| begun(incident) && strikes(incident)))
 }
 
 /// The time until another relay delivered an event of the lanes that were held; until anybody
@@ -177,9 +181,9 @@ mod tests {
         let crash = incident(Kind::CrashKafka, None, 2, 2);
         let mut freeze = incident(Kind::Freeze, Some("b"), 1, 1);
         freeze.back = Some(4);
-        let records = [(1, "a"), (2, "b"), (1, "c"), (2, "c"), (2, "b")];
+        let records = [(1, "a"), (2, "b"), (1, "c"), (2, "c"), (2, "b"), (1, "c")];
         let incidents = [kill, freeze, crash];
-        assert_eq!(found(&records, &incidents), (vec![1, 1, 1], 0));
+        assert_eq!(found(&records, &incidents), (vec![1, 1, 2], 0));
     }
 
     #[test]
