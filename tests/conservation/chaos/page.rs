@@ -42,8 +42,8 @@ From the end of what was done to the next first delivery of an event, as a consu
 relay was killed, frozen or stopped it counts from that moment, and only an event of the lanes that it
 held, delivered by another relay, ends it; where servers and wires were struck it counts from when the
 server answers again, or the wire carries again. What had come by itself before then counts as nothing.
-Whoever takes over may be struck meanwhile, too. A relay that held no lanes, or of whose lanes no event
-was left to deliver, is not measured.
+Where more was struck before that, the time of it is in it. A relay that held no lanes, or of whose lanes
+no event was left to deliver, is not measured.
 ";
 
 /// The page.
