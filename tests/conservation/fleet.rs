@@ -159,6 +159,7 @@ impl<'a> Fleet<'a> {
             relay,
             lanes,
             records: self.receiver.count(),
+            begun: self.begun.elapsed(),
             back: None,
             over: self.begun.elapsed(),
         });

@@ -95,8 +95,10 @@ pub(super) struct Incident {
     pub(super) lanes: Vec<i16>,
     /// How many records had been received when it began.
     pub(super) records: usize,
+    /// When that was, by the run's clock.
+    pub(super) begun: Duration,
     /// How many had been received when the relay was back; one that was killed never is.
     pub(super) back: Option<usize>,
-    /// Since when records should flow again, by the run's clock.
+    /// Since when records should flow again.
     pub(super) over: Duration,
 }

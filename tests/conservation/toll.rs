@@ -33,6 +33,8 @@ pub(super) struct Toll {
     pub(super) duplicates: usize,
     /// Until the next first delivery of an event; nothing if there was none to wait for.
     pub(super) recovery: Option<Duration>,
+    /// Nothing else that costs was done in that time.
+    pub(super) is_alone: bool,
 }
 
 /// The costs of all incidents, and how many duplicates none of them explains.
@@ -53,13 +55,20 @@ pub(super) fn tolls(arrivals: &[Arrival], incidents: &[Incident]) -> (Vec<Toll>,
             None => unexplained += 1,
         }
     }
-    let toll = |(incident, duplicates): (&Incident, usize)| Toll {
-        what: incident.kind.told(),
-        bound_rows: incident.kind.bound_rows(),
-        duplicates,
-        recovery: recovery(&firsts, incident),
+    let toll = |(place, duplicates)| {
+        let incident: &Incident = &incidents[place];
+        let recovery = recovery(&firsts, incident);
+        let until = incident.over + recovery.unwrap_or_default();
+        let mut later = incidents[place + 1..].iter();
+        Toll {
+            what: incident.kind.told(),
+            bound_rows: incident.kind.bound_rows(),
+            duplicates,
+            recovery,
+            is_alone: !later.any(|other| other.kind.bound_rows() > 0 && other.begun < until),
+        }
     };
-    let tolls = incidents.iter().zip(duplicates).map(toll).collect();
+    let tolls = duplicates.into_iter().enumerate().map(toll).collect();
     (tolls, unexplained)
 }
 
@@ -145,6 +154,7 @@ mod tests {
             relay: relay.map(str::to_owned),
             lanes: vec![3, 4],
             records,
+            begun: Duration::from_secs(over_s),
             back: None,
             over: Duration::from_secs(over_s),
         }
@@ -215,6 +225,21 @@ mod tests {
         assert_eq!(seconds(&records, kill), Some(3));
         let all = incident(Kind::FreezeKafka, None, 1, 1);
         assert_eq!(seconds(&records, all), Some(0));
+    }
+
+    #[test]
+    fn what_is_struck_again_before_it_recovers_is_not_alone() {
+        let records = arrivals(&[(1, "a"), (2, "b"), (9, "b"), (3, "b")]);
+        let alone = |later: Incident| {
+            let kill = incident(Kind::Kill, Some("a"), 1, 1);
+            tolls(&records, &[kill, later]).0[0].is_alone
+        };
+        assert!(!alone(incident(Kind::FreezeKafka, None, 2, 2)));
+        assert!(alone(incident(Kind::FreezeKafka, None, 4, 4)));
+        assert!(
+            alone(incident(Kind::Stop, Some("b"), 2, 2)),
+            "costs nothing"
+        );
     }
 
     #[test]

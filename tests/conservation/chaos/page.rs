@@ -42,8 +42,8 @@ From the end of what was done to the next first delivery of an event, as a consu
 relay was killed, frozen or stopped it counts from that moment, and only an event of the lanes that it
 held, delivered by another relay, ends it; where servers and wires were struck it counts from when the
 server answers again, or the wire carries again. What had come by itself before then counts as nothing.
-Where more was struck before that, the time of it is in it. A relay that held no lanes, or of whose lanes
-no event was left to deliver, is not measured.
+*Then more*: something else was struck before that, and its time is in it. A relay that held no lanes, or
+of whose lanes no event was left to deliver, is not measured.
 ";
 
 /// The page.
@@ -148,14 +148,17 @@ fn duplicates(tolls: &[Toll]) -> String {
 
 fn times(tolls: &[Toll]) -> String {
     let head = ["", "Measured", "min", "median", "p90", "max"];
-    let rows = names().filter_map(|name| {
-        let mine = tolls.iter().filter(|toll| toll.what == name);
-        let spread = Spread::of(mine.filter_map(|toll| toll.recovery))?;
-        let mut row = vec![name.to_owned(), spread.count.to_string()];
+    let row = |name: &str, is_alone| {
+        let mine = |toll: &&Toll| toll.what == name && toll.is_alone == is_alone;
+        let times = tolls.iter().filter(mine).filter_map(|toll| toll.recovery);
+        let spread = Spread::of(times)?;
+        let more = if is_alone { "" } else { ", then more" };
+        let mut row = vec![format!("{name}{more}"), spread.count.to_string()];
         row.extend(cells_of(spread, seconds));
         Some(row)
-    });
-    table(&head, rows)
+    };
+    let rows = names().flat_map(|name| [row(name, true), row(name, false)]);
+    table(&head, rows.flatten())
 }
 
 fn cells_of<T>(spread: Spread<T>, told: impl Fn(T) -> String) -> [String; 4] {
@@ -244,6 +247,7 @@ mod tests {
             bound_rows: kind.bound_rows(),
             duplicates,
             recovery: recovery_ms.map(Duration::from_millis),
+            is_alone: recovery_ms != Some(60_000),
         }
     }
 
@@ -289,7 +293,7 @@ mod tests {
             "| relay killed | 3 | 400 | 0 | 7 | 12 | 12 |",
             "| relay killed | 2 | 0.090 s | 0.090 s | 4.321 s | 4.321 s |",
             "| wires to Kafka cut | 1 | 1600 | 0 | 0 | 0 | 0 |",
-            "| wires to Kafka cut | 1 | 60.000 s | 60.000 s | 60.000 s | 60.000 s |",
+            "| wires to Kafka cut, then more | 1 | 60.000 s | 60.000 s | 60.000 s | 60.000 s |",
             "| before claiming lanes | 1 ×, 0 | not yet | not yet |",
             "| 77 | 1 min 5 s | 4 | 100 | 0 | 119 | 19 |",
             "| librdkafka | 2.0 |",

@@ -167,6 +167,7 @@ mod tests {
             bound_rows: 10,
             duplicates,
             recovery: None,
+            is_alone: true,
         }
     }
 

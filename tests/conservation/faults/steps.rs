@@ -279,6 +279,7 @@ impl<'a> Place<'a> {
             bound_rows: cell.bound_rows(),
             duplicates: checker::duplicates(&history.delivered),
             recovery: toll::flows_again(&arrivals, over, but_for),
+            is_alone: true,
         };
         note(&format!("{cell:?}: {toll:?}"));
         Struck { history, toll }
