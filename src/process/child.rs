@@ -8,17 +8,17 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 const MARK: &str = "--skip=no test has this name, the process is a child";
 
 /// Whether this process is a child.
-pub(super) fn is_child() -> bool {
+pub(crate) fn is_child() -> bool {
     std::env::args().any(|argument| argument == MARK)
 }
 
 /// Says a line to the parent.
-pub(super) fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").unwrap();
 }
 
 /// Starts a child that runs the test of this path alone.
-pub(super) fn start(test: &str) -> (Child, BufReader<ChildStderr>) {
+pub(crate) fn start(test: &str) -> (Child, BufReader<ChildStderr>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture", MARK])
         .stdout(Stdio::null())
@@ -30,7 +30,7 @@ pub(super) fn start(test: &str) -> (Child, BufReader<ChildStderr>) {
 }
 
 /// Reads lines until one contains `text`; panics if the child ends before.
-pub(super) fn wait_for(text: &str, stderr: &mut BufReader<ChildStderr>) {
+pub(crate) fn wait_for(text: &str, stderr: &mut BufReader<ChildStderr>) {
     let mut said = String::new();
     while !said.contains(text) {
         let length = stderr.read_line(&mut said).unwrap();

@@ -9,7 +9,7 @@ pub mod shutdown;
 pub mod telemetry;
 
 #[cfg(test)]
-mod child;
+pub(crate) mod child;
 
 /// Ends the process now: nothing is dropped, no lane is released. The log's last lines are waited
 /// for, though not for long.

@@ -4,6 +4,7 @@
 //! proves nothing about order or duplicates. This file owns the rig; the tests stand beside it.
 
 mod landings;
+mod panics;
 mod questions;
 mod queue;
 
