@@ -34,5 +34,6 @@ mod status;
 mod support;
 mod support_works;
 mod tidy;
+mod twins;
 mod unheard;
 mod waiting;
