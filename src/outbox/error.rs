@@ -24,6 +24,12 @@ pub enum OutboxError {
     /// The server takes no writes.
     #[error("the database is not the primary: it takes no writes")]
     NotPrimary,
+    /// The server takes writes, though it was seen that a standby of it was promoted.
+    #[error("the database is a former primary: another has taken its place")]
+    FormerPrimary,
+    /// Another session of this relay has met another server; this one is closed.
+    #[error("the database is another server now")]
+    LeftBehind,
     /// The server refused, with its code.
     #[error("{message} (SQLSTATE {code})")]
     Refused {
@@ -44,7 +50,11 @@ impl OutboxError {
     /// What follows from it.
     pub fn class(&self) -> DatabaseClass {
         match self {
-            Self::Deadline(_) | Self::Lost(_) | Self::NotPrimary => DatabaseClass::Reconnect,
+            Self::Deadline(_)
+            | Self::Lost(_)
+            | Self::NotPrimary
+            | Self::FormerPrimary
+            | Self::LeftBehind => DatabaseClass::Reconnect,
             Self::Pooled => DatabaseClass::Operator,
             Self::Url | Self::Reply(_) => DatabaseClass::Defect,
             Self::Refused { code, .. } => sqlstate(code),
@@ -59,6 +69,8 @@ impl OutboxError {
             | Self::Url
             | Self::Pooled
             | Self::NotPrimary
+            | Self::FormerPrimary
+            | Self::LeftBehind
             | Self::Lost(_)
             | Self::Reply(_) => None,
         }
@@ -72,8 +84,14 @@ impl OutboxError {
                  `pool_mode = session`)",
             ),
             Self::NotPrimary => Some("let database.url lead to the primary"),
+            Self::FormerPrimary => Some(
+                "shut it out, and let database.url lead to the primary; where this is meant to \
+                 be the primary, a restored backup say, start the relay anew",
+            ),
             Self::Refused { code, .. } => sqlstate::cure(code),
-            Self::Deadline(_) | Self::Url | Self::Lost(_) | Self::Reply(_) => None,
+            Self::Deadline(_) | Self::Url | Self::LeftBehind | Self::Lost(_) | Self::Reply(_) => {
+                None
+            }
         }
     }
 

@@ -13,6 +13,7 @@ pub mod dead;
 pub mod error;
 pub mod identity;
 pub mod leases;
+mod lineage;
 pub mod mark;
 pub mod migration;
 pub mod names;

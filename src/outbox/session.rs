@@ -7,7 +7,7 @@
 //!   what is half-way on the wire is never used again;
 //! - settings are made once, right after connecting, and the session is shared with nobody: before
 //!   the first setting is made, a pooler that would share it was looked for;
-//! - who may write is connected to a primary alone.
+//! - who may write is connected to a primary alone, and all of a relay's sessions to the same.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
 use super::error::OutboxError;
+use super::lineage::{Lineage, Server};
 use super::pooling;
 use crate::decide::sqlstate::DatabaseClass;
 
@@ -39,6 +40,8 @@ pub struct Access {
     /// Whether sessions were found to have their server processes to themselves; all sessions
     /// that are opened by this share it.
     unpooled: Arc<AtomicBool>,
+    /// The server that all sessions are to be with; all that are opened by this share it.
+    lineage: Arc<Lineage>,
 }
 
 impl std::fmt::Debug for Access {
@@ -59,6 +62,7 @@ impl Access {
             relay: relay.to_owned(),
             statement_timeout_ms,
             unpooled: Arc::new(AtomicBool::new(false)),
+            lineage: Arc::new(Lineage::default()),
         })
     }
 
@@ -143,6 +147,8 @@ pub struct Session {
     access: Access,
     purpose: Purpose,
     connection: Option<PgConnection>,
+    /// Whom it is connected to, where that is known.
+    server: Option<Server>,
     connects: u64,
 }
 
@@ -153,16 +159,22 @@ impl Session {
             access: access.clone(),
             purpose,
             connection: None,
+            server: None,
             connects: 0,
         }
     }
 
     /// Runs statements on the connection, made anew if need be, within the deadline. After an
     /// error the connection is kept only if the server itself refused and the session is sound.
+    /// Where another session has met another server, this one is lost.
     pub async fn run<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, OutboxError> {
+        if self.is_left_behind() {
+            self.close().await;
+            return Err(OutboxError::LeftBehind);
+        }
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -176,6 +188,11 @@ impl Session {
             self.connection = Some(connection);
         }
         result
+    }
+
+    fn is_left_behind(&self) -> bool {
+        let server = self.server.as_ref().filter(|_| self.is_connected());
+        server.is_some_and(|server| !self.access.lineage.ends_with(server))
     }
 
     /// Whether it is connected; what was learned on a connection is void once it is lost.
@@ -206,6 +223,13 @@ impl Session {
         let read_only: bool = within(CONNECT_MS, settings.fetch_one(&mut connection)).await?;
         if read_only && self.purpose.needs_primary() {
             return Err(OutboxError::NotPrimary);
+        }
+        if self.purpose.needs_primary() {
+            self.server = within(CONNECT_MS, Server::ask(&mut connection)).await?;
+            let met = self.server.as_ref();
+            if met.is_some_and(|server| !self.access.lineage.meet(server)) {
+                return Err(OutboxError::FormerPrimary);
+            }
         }
         self.connects += 1;
         Ok(connection)

@@ -9,6 +9,7 @@ mod failover;
 mod pruning;
 mod refusals;
 mod scarce;
+mod split;
 pub(super) mod steps;
 mod topics;
 mod wires;
