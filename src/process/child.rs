@@ -1,6 +1,7 @@
 //! Tests of what ends a process need one to end: a test starts its own program again, to run one
 //! other test in it, and only there that test does what it is for.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -19,7 +20,16 @@ pub(crate) fn say(line: &str) {
 
 /// Starts a child that runs the test of this path alone.
 pub(crate) fn start(test: &str) -> (Child, BufReader<ChildStderr>) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    start_by(&[], test)
+}
+
+/// Starts a child by another program, which is told to run it.
+pub(crate) fn start_by(starter: &[&str], test: &str) -> (Child, BufReader<ChildStderr>) {
+    let own = std::env::current_exe().unwrap();
+    let mut words: Vec<&OsStr> = starter.iter().map(OsStr::new).collect();
+    words.push(own.as_os_str());
+    let mut child = Command::new(words[0])
+        .args(&words[1..])
         .args([test, "--exact", "--nocapture", MARK])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

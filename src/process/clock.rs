@@ -26,7 +26,22 @@ fn positive(part: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::process::Command;
+
     use super::*;
+    use crate::process::child;
+
+    const DAY_MS: u64 = 86_400_000;
+    /// Runs a program as after a suspension of a day: by `CLOCK_BOOTTIME` it is a day later, by
+    /// `CLOCK_MONOTONIC` it is not (`time_namespaces(7)`).
+    const SLEPT_A_DAY: [&str; 5] = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--time",
+        "--boottime=86400",
+    ];
 
     #[test]
     fn it_counts_milliseconds_since_the_machine_was_started() {
@@ -40,5 +55,34 @@ mod tests {
     fn it_never_falls() {
         let readings: Vec<u64> = (0..1000).map(|_| boot_ms()).collect();
         assert!(readings.is_sorted());
+    }
+
+    #[test]
+    fn in_a_child_the_time_is_told() {
+        if child::is_child() {
+            child::say(&format!("it is {} ms", boot_ms()));
+        }
+    }
+
+    #[test]
+    fn it_counts_the_time_that_the_machine_was_suspended() {
+        let [program, arguments @ ..] = SLEPT_A_DAY;
+        let trying = Command::new(program).args(arguments).arg("true").status();
+        if !trying.is_ok_and(|status| status.success()) {
+            child::say("SKIPPED: this machine lets nobody have a time namespace");
+            return;
+        }
+        let before_ms = boot_ms();
+        let test = "process::clock::tests::in_a_child_the_time_is_told";
+        let (mut process, mut stderr) = child::start_by(&SLEPT_A_DAY, test);
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        assert!(process.wait().unwrap().success(), "{said}");
+        let told = said.lines().find_map(|line| {
+            let (_, told) = line.split_once("it is ")?;
+            told.strip_suffix(" ms")?.parse().ok()
+        });
+        let told_ms: u64 = told.unwrap_or_else(|| panic!("{said}"));
+        assert!(told_ms >= before_ms + DAY_MS, "{before_ms} and {told_ms}");
     }
 }
