@@ -4,6 +4,7 @@
 //! questions go past it.
 
 mod brokers;
+mod clocks;
 mod cut_off;
 mod failover;
 mod pruning;

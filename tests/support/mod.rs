@@ -5,6 +5,7 @@
 //! - every wait has a deadline and says what it last saw;
 //! - only a private server can be stopped: a shared one is handed out by shared reference.
 
+mod clock;
 mod cluster;
 mod eventually;
 mod kafka;
@@ -22,6 +23,7 @@ pub(crate) mod tally;
 mod tls;
 mod topics;
 
+pub(crate) use clock::Clock;
 pub(crate) use cluster::Cluster;
 pub(crate) use eventually::{eventually, throughout};
 pub(crate) use kafka::{Kafka, Listener};

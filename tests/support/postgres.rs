@@ -41,6 +41,7 @@ struct OwnServer {
     port: u16,
     user: Option<User>,
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
 }
 
@@ -52,19 +53,24 @@ impl Postgres {
         SHARED
             .get_or_init(async || match variable("TEST_DATABASE_URL") {
                 Some(url) => Self { url, own: None },
-                None => Self::start_own(&[("fsync", "off"), ("full_page_writes", "off")]).await,
+                None => Self::private(&[("fsync", "off"), ("full_page_writes", "off")]).await,
             })
             .await
     }
 
     /// A server for one test alone, with settings that win over ours.
     pub(crate) async fn private(settings: &[(&str, &str)]) -> Self {
-        Self::start_own(settings).await
+        Self::private_in(&[], settings).await
     }
 
-    async fn start_own(settings: &[(&str, &str)]) -> Self {
+    /// The same in an environment.
+    pub(crate) async fn private_in(
+        environment: &[(&str, &str)],
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut own = OwnServer::place();
         own.settings = settings_of(settings);
+        own.environment = owned(environment);
         own.init().await;
         let url = own.url();
         own.start(&url).await;
@@ -149,6 +155,7 @@ impl OwnServer {
             port: process::free_port(),
             user,
             settings: settings_of(&[]),
+            environment: Vec::new(),
             process: None,
             folder,
         }
@@ -221,8 +228,13 @@ impl OwnServer {
     }
 
     fn command(&self, program: &str, signal: &str) -> Command {
-        let mut command = process::mortal(signal, self.user, &self.programs.join(program));
-        command.current_dir(&self.folder);
+        // Not in the environment of what gives up root's rights first.
+        let mut command = process::mortal(signal, self.user, Path::new("env"));
+        let variables = self.environment.iter();
+        command
+            .args(variables.map(|(name, value)| format!("{name}={value}")))
+            .arg(self.programs.join(program))
+            .current_dir(&self.folder);
         command
     }
 
@@ -253,10 +265,12 @@ fn settings_of(settings: &[(&str, &str)]) -> Vec<(String, String)> {
         ("max_prepared_transactions", "20"),
         ("log_line_prefix", "%m [%p] %a "),
     ];
-    ours.iter()
-        .chain(settings)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    owned(&[&ours[..], settings].concat())
+}
+
+fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+    pairs.iter().map(own).collect()
 }
 
 /// The folder of the newest server programs: Debian keeps one for each version, off the `PATH`.
