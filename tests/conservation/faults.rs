@@ -6,6 +6,7 @@
 mod brokers;
 mod clocks;
 mod cut_off;
+mod discs;
 mod failover;
 mod pruning;
 mod refusals;

@@ -7,6 +7,7 @@
 
 mod clock;
 mod cluster;
+mod disc;
 mod eventually;
 mod kafka;
 pub(crate) mod lanes;
@@ -25,6 +26,7 @@ mod topics;
 
 pub(crate) use clock::Clock;
 pub(crate) use cluster::Cluster;
+pub(crate) use disc::Disc;
 pub(crate) use eventually::{eventually, throughout};
 pub(crate) use kafka::{Kafka, Listener};
 pub(crate) use outbox::Outbox;

@@ -205,12 +205,15 @@ fn work_folder() -> &'static Path {
     folder
 }
 
-/// Removes the folder once our end of the pipe is closed. Servers may still be writing their last,
-/// hence the tries.
+/// Removes the folder once our end of the pipe is closed, and the discs that are mounted in it.
+/// Servers may still be writing their last, hence the tries.
 fn sweep_after_our_end(folder: &Path) -> Child {
     Command::new("sh")
         .arg("-c")
-        .arg(r#"cat; for try in 1 2 3 4 5 6 7 8 9; do rm -rf "$0" && exit; sleep 1; done"#)
+        .arg(
+            r#"cat; umount --lazy "$0"/disc-*
+            for try in 1 2 3 4 5 6 7 8 9; do rm -rf "$0" && exit; sleep 1; done"#,
+        )
         .arg(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
