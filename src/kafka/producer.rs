@@ -11,7 +11,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -145,11 +145,7 @@ impl Publish for KafkaPublisher {
                 code: 0,
                 reason: "the producer is being rebuilt".to_owned(),
             })?;
-            let producer = if alone {
-                self.inner.lone_producer(current)?
-            } else {
-                &current.main
-            };
+            let producer = if alone { &current.lone } else { &current.main };
             producer.send(&current.life, flight, record)
         })
     }
@@ -179,22 +175,6 @@ impl Inner {
         std::mem::replace(&mut *current, next)
     }
 
-    /// The second producer of a generation, made when first needed, whose batches hold one record.
-    fn lone_producer<'a>(&self, current: &'a Generation) -> Result<&'a Producer, Failure> {
-        if let Some(made) = current.lone.get() {
-            return Ok(made);
-        }
-        let mut config = self.config.clone();
-        config.set("batch.num.messages", "1");
-        let made =
-            Producer::start(&config, &self.arrivals, &current.life).map_err(|error| Failure {
-                class: Class::Transient,
-                code: 0,
-                reason: error.to_string(),
-            })?;
-        Ok(current.lone.get_or_init(|| made))
-    }
-
     /// Ends the present generation, having waited up to `grace` for its reports.
     fn end(&self, grace: Duration) -> usize {
         self.replace(None)
@@ -219,16 +199,20 @@ impl Inner {
 /// The producers between one rebuild and the next.
 struct Generation {
     main: Producer,
-    lone: OnceLock<Producer>,
+    /// Its batches hold one record. It stands ready, for librdkafka takes up to a second from a
+    /// producer's start to its first record, and aggregates wait behind those that fly alone.
+    lone: Producer,
     life: Arc<Life>,
 }
 
 impl Generation {
     fn start(config: &ClientConfig, arrivals: &Arc<Arrivals>) -> Result<Self, KafkaError> {
         let life = Arc::new(Life::default());
+        let mut solitary = config.clone();
+        solitary.set("batch.num.messages", "1");
         Ok(Self {
             main: Producer::start(config, arrivals, &life)?,
-            lone: OnceLock::new(),
+            lone: Producer::start(&solitary, arrivals, &life)?,
             life,
         })
     }
@@ -237,9 +221,7 @@ impl Generation {
     fn end(self, grace: Duration) -> usize {
         let Self { main, lone, life } = self;
         thread::scope(|both| {
-            if let Some(lone) = lone.into_inner() {
-                both.spawn(move || lone.end(grace));
-            }
+            both.spawn(move || lone.end(grace));
             main.end(grace);
         });
         life.in_flight()

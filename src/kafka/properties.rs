@@ -20,7 +20,7 @@ const ALIASES: [(&str, &str); 5] = [
 ];
 
 /// What a user's own properties may change.
-const DEFAULTS: [(&str, &str); 10] = [
+const DEFAULTS: [(&str, &str); 11] = [
     ("client.id", "outbox-relay"),
     // A missing topic is to be seen, not made.
     ("allow.auto.create.topics", "false"),
@@ -33,6 +33,10 @@ const DEFAULTS: [(&str, &str); 10] = [
     ("linger.ms", "0"),
     ("compression.type", "none"),
     ("socket.keepalive.enable", "true"),
+    // When a batch is refused, those on their way behind it to its partition are too, and wait this
+    // long before they are sent again: at 100, its default, one bad record halts the good ones of
+    // its partition that much. It doubles with each try, up to `retry.backoff.max.ms`.
+    ("retry.backoff.ms", "10"),
     // At 10 s, its default, a broker that is back is noticed late.
     ("reconnect.backoff.max.ms", "1000"),
     // Brokers close idle connections; that is no news.
@@ -127,6 +131,7 @@ mod tests {
             ("topic.metadata.propagation.max.ms", "1500"),
             ("linger.ms", "0"),
             ("compression.type", "none"),
+            ("retry.backoff.ms", "10"),
             ("message.max.bytes", "1000000"),
             ("batch.size", "1000000"),
             ("socket.keepalive.enable", "true"),

@@ -144,6 +144,15 @@ async fn a_refusal_that_passes_becomes_a_time_out_if_it_does_not() {
     }
 }
 
+/// Records of a partition wait behind one that is tried again.
+#[tokio::test]
+async fn a_refusal_that_passes_soon_is_over_long_before_a_time_out() {
+    let cluster = Cluster::start();
+    cluster.refuse(&[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 6]);
+    let mut airport = Airport::start(&cluster, &[]);
+    assert!(airport.send_and_land(1).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_missing_topic_is_told_from_a_time_out() {
     let cluster = Cluster::start();
