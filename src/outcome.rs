@@ -47,7 +47,7 @@ pub enum Class {
     Transient,
     /// The producer can no longer be used and must be rebuilt.
     ProducerDead,
-    /// The producer's queue is full: wait a little.
+    /// Nothing is wrong with it: it found no room, or bad company. It may go a moment later.
     BackPressure,
 }
 

@@ -106,7 +106,6 @@ const TABLE: [Row; 61] = [
     (-166, "_TIMED_OUT_QUEUE", Class::Transient, "not sent in time", PASSES, CLIENT),
     (-152, "_PURGE_QUEUE", Class::Transient, "given up before it was sent, at a stop or a rebuild", PASSES, CLIENT),
     (-151, "_PURGE_INFLIGHT", Class::Transient, "given up on its way, at a stop or a rebuild; perhaps written", PASSES, CLIENT),
-    (-138, "_INVALID_DIFFERENT_RECORD", Class::Transient, "another record of its batch was rejected", PASSES, "KIP-467"),
     (-137, "_DESTROY_BROKER", Class::Transient, "the broker left the cluster", PASSES, CLIENT),
     (-1, "UNKNOWN", Class::Transient, "the broker failed and does not say why", "if it lasts: look at the broker's log", PROTOCOL),
     (2, "INVALID_MSG", Class::Transient, "the batch was damaged on its way", PASSES, PROTOCOL),
@@ -139,6 +138,7 @@ const TABLE: [Row; 61] = [
     (90, "PRODUCER_FENCED", Class::ProducerDead, "another producer took over", REBUILT, "KIP-588"),
 
     (-184, "_QUEUE_FULL", Class::BackPressure, "the client's queue has no room", "none: the relay waits for room", CLIENT),
+    (-138, "_INVALID_DIFFERENT_RECORD", Class::BackPressure, "another record of its batch was rejected, and is known", "none: it is sent again without that one", "KIP-467"),
 ];
 
 /// The class of a librdkafka error code.
@@ -194,7 +194,7 @@ mod tests {
             Class::ProducerDead,
             &[45, 47, 49, 59, 90, -150, -149, -148, -144],
         ),
-        (Class::BackPressure, &[-184]),
+        (Class::BackPressure, &[-184, -138]),
     ];
 
     /// The class of a code as it was agreed on.
