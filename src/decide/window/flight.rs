@@ -200,8 +200,9 @@ impl Window {
             return;
         }
         let topic = Arc::clone(&self.queues[queue_id].topic);
+        let may_be_a_neighbours = failure.class == Class::Record && !row.alone;
         let is_enough = (1..=row.attempts).contains(&self.policy.attempts_max);
-        if failure.class == Class::Record && row.alone || is_enough {
+        if !may_be_a_neighbours && (failure.class == Class::Record || is_enough) {
             self.queues[queue_id].land();
             self.condemn(queue_id, row, failure, now_ms);
             return;

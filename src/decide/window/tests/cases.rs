@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use super::rows::{ModelRow, RowState, candidate, failure, lease, policy_of};
+use super::rows::{
+    ModelRow, RowState, candidate, failure, lease, policy_of, row_to, serve, waiting_row,
+};
 use super::world::FOREVER_MS;
 use crate::decide::dead::OnDead;
 use crate::decide::reading::{PageEnd, Sighting};
@@ -66,16 +68,6 @@ fn answer(window: &mut Window, row: &ModelRow) {
         },
         0,
     );
-}
-
-fn waiting_row(at: EventRef) -> ModelRow {
-    ModelRow {
-        at,
-        key: 0,
-        state: RowState::Waiting,
-        poison: false,
-        size: 1,
-    }
 }
 
 #[test]
@@ -186,18 +178,6 @@ fn nothing_flies_once_the_lease_is_too_short_for_a_delivery() {
     assert!(window.next(150).is_some());
 }
 
-/// A row of an aggregate of its own.
-fn row_to(topic: &str, seq: i64) -> Candidate {
-    let id = Uuid::from_u128(u128::from(seq.unsigned_abs()));
-    let mut candidate = candidate(&waiting_row(EventRef { seq, id }));
-    candidate.key.aggregate_id = seq.to_string();
-    candidate.topic = Arc::from(topic);
-    if let Ok(record) = &mut candidate.content {
-        record.topic = Arc::from(topic);
-    }
-    candidate
-}
-
 #[test]
 fn a_topic_that_is_away_cannot_keep_another_from_flowing() {
     let limits = Limits {
@@ -273,40 +253,6 @@ fn a_client_without_room_is_offered_all_again_and_no_refusal_counts_as_a_try() {
     assert_eq!(delivered, (1..=200).collect::<Vec<i64>>(), "each once");
 }
 
-/// Answers whatever the window asks from an outbox of one lane.
-fn serve(window: &mut Window, outbox: &BTreeMap<i64, Candidate>, now_ms: u64) {
-    match window.next_ask(true, 50, now_ms) {
-        Some(Ask::Sight) => window.sighted(Sighting {
-            last_drawn: 5_000,
-            writers: Vec::new(),
-        }),
-        Some(Ask::Page(read)) if matches!(read.what, What::Lanes { .. }) => {
-            let range = &read.ranges[0];
-            let rows: Vec<Candidate> = outbox
-                .range(range.above + 1..)
-                .filter(|(seq, _)| !read.skip.contains(seq))
-                .take(range.rows_max)
-                .map(|(&seq, row)| row_to(topic(row), seq))
-                .collect();
-            let last = rows.last().map(|row| row.at.seq);
-            let full = last.filter(|_| rows.len() == range.rows_max);
-            window.admit(
-                Page {
-                    ranges: vec![PageRange {
-                        lane: range.lane,
-                        epoch: range.epoch,
-                        end: full.map_or(PageEnd::Complete, PageEnd::CutAfter),
-                        rows,
-                    }],
-                },
-                now_ms,
-            );
-        }
-        Some(Ask::Page(_)) => window.admit(Page::default(), now_ms),
-        None => {}
-    }
-}
-
 /// Reports all that flies: what goes to the topic that is away has this answer. Returns how much
 /// of it flew.
 fn fly(window: &mut Window, answer: Option<Class>, now_ms: u64, delivered: &mut Vec<i64>) -> usize {
@@ -370,8 +316,4 @@ fn a_topic_that_refuses_has_one_probe_and_all_follow_in_order_once_it_is_taken()
         matches!(notices.as_slice(), [Notice::Opened(..), Notice::Closed(_)]),
         "{notices:?}"
     );
-}
-
-fn topic(row: &Candidate) -> &str {
-    row.content.as_ref().map_or("", |record| &record.topic)
 }

@@ -1,9 +1,13 @@
 //! The rows of the model, and what a page shows of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 use super::world::{KEYS, LANES};
 use crate::decide::dead::{LetterTopic, OnDead};
+use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
 use crate::event::{Judged, Lease};
 use crate::outcome::{Class, Failure};
@@ -112,4 +116,64 @@ pub(super) fn candidate(row: &ModelRow) -> Candidate {
             0,
         )),
     }
+}
+
+pub(super) fn waiting_row(at: EventRef) -> ModelRow {
+    ModelRow {
+        at,
+        key: 0,
+        state: RowState::Waiting,
+        poison: false,
+        size: 1,
+    }
+}
+
+/// A row of an aggregate of its own.
+pub(super) fn row_to(topic: &str, seq: i64) -> Candidate {
+    let id = Uuid::from_u128(u128::from(seq.unsigned_abs()));
+    let mut candidate = candidate(&waiting_row(EventRef { seq, id }));
+    candidate.key.aggregate_id = seq.to_string();
+    candidate.topic = Arc::from(topic);
+    if let Ok(record) = &mut candidate.content {
+        record.topic = Arc::from(topic);
+    }
+    candidate
+}
+
+/// Answers whatever the window asks from an outbox of one lane.
+pub(super) fn serve(window: &mut Window, outbox: &BTreeMap<i64, Candidate>, now_ms: u64) {
+    match window.next_ask(true, 50, now_ms) {
+        Some(Ask::Sight) => window.sighted(Sighting {
+            last_drawn: 5_000,
+            writers: Vec::new(),
+        }),
+        Some(Ask::Page(read)) if matches!(read.what, What::Lanes { .. }) => {
+            let range = &read.ranges[0];
+            let rows: Vec<Candidate> = outbox
+                .range(range.above + 1..)
+                .filter(|(seq, _)| !read.skip.contains(seq))
+                .take(range.rows_max)
+                .map(|(&seq, row)| row_to(topic(row), seq))
+                .collect();
+            let last = rows.last().map(|row| row.at.seq);
+            let full = last.filter(|_| rows.len() == range.rows_max);
+            window.admit(
+                Page {
+                    ranges: vec![PageRange {
+                        lane: range.lane,
+                        epoch: range.epoch,
+                        end: full.map_or(PageEnd::Complete, PageEnd::CutAfter),
+                        rows,
+                    }],
+                },
+                now_ms,
+            );
+        }
+        Some(Ask::Page(_)) => window.admit(Page::default(), now_ms),
+        None => {}
+    }
+}
+
+fn topic(row: &Candidate) -> &str {
+    row.content.as_ref().map_or("", |record| &record.topic)
 }
