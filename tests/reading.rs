@@ -2,6 +2,7 @@
 //! relay that trusts its last page, loses an event, sends it twice or lets one overtake.
 
 mod gate;
+mod in_vain;
 
 use std::time::Duration;
 

@@ -259,9 +259,11 @@ impl<P: Publish> Flow<P> {
         match news {
             News::Sighted(sighting) => self.window.sighted(sighting),
             News::Page(page) => {
-                self.poll.answered(page.rows(), now_ms);
+                let rows = page.rows();
                 self.health.database_answered(Doing::Reading);
                 self.window.admit(page, now_ms);
+                let rows = if self.window.is_stuck() { 0 } else { rows };
+                self.poll.answered(rows, now_ms);
             }
             News::ReadFailed(error) => {
                 self.poll.failed(now_ms);

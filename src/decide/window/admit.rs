@@ -51,6 +51,7 @@ impl Window {
         let Some(what) = under_way.what else {
             return;
         };
+        let (mut placed, mut refused) = (0, false);
         for range in page.ranges {
             let stands = self
                 .lanes
@@ -60,21 +61,31 @@ impl Window {
                 continue;
             }
             match &what {
-                What::Lanes { .. } => self.admit_lane(range, under_way.horizon, now_ms),
+                What::Lanes { .. } => {
+                    let shown = range.rows.len();
+                    let taken = self.admit_lane(range, under_way.horizon, now_ms);
+                    placed += taken;
+                    refused |= taken < shown;
+                }
                 What::Key(key) => self.admit_key(key, range, under_way.horizon, now_ms),
                 What::Delayed => self.admit_delayed(range, now_ms),
             }
         }
+        if matches!(what, What::Lanes { .. }) {
+            self.reader.is_stuck = refused && placed == 0;
+        }
         self.settled.clear();
     }
 
-    fn admit_lane(&mut self, range: PageRange, horizon: i64, now_ms: u64) {
+    /// Takes in rows of a lane; returns how many, before one was refused.
+    fn admit_lane(&mut self, range: PageRange, horizon: i64, now_ms: u64) -> usize {
         let lane = range.lane;
-        let end = self.admit_rows(range, true, now_ms);
+        let (end, placed) = self.admit_rows(range, true, now_ms);
         if let Some(book) = self.lanes.get_mut(&lane) {
             book.cursor.advance(horizon, end);
             book.more = end != PageEnd::Complete;
         }
+        placed
     }
 
     /// Takes in the skipped rows of a key; it stays spilled while there are more of them.
@@ -88,7 +99,7 @@ impl Window {
         let lane = range.lane;
         let rows_before = self.keys[key_id].rows;
         self.keys[key_id].pinned = true;
-        let end = self.admit_rows(range, false, now_ms);
+        let (end, _) = self.admit_rows(range, false, now_ms);
         self.keys[key_id].pinned = false;
         cursor.advance(horizon, end);
         if end != PageEnd::Complete {
@@ -115,10 +126,12 @@ impl Window {
         }
     }
 
-    /// Takes in rows in order until one is refused; returns how the page ended for the cursor.
-    fn admit_rows(&mut self, range: PageRange, may_spill: bool, now_ms: u64) -> PageEnd {
+    /// Takes in rows in order until one is refused; returns how the page ended for the cursor, and
+    /// how many rows came before that.
+    fn admit_rows(&mut self, range: PageRange, may_spill: bool, now_ms: u64) -> (PageEnd, usize) {
         let mut last = None;
-        for row in range.rows {
+        let shown = range.rows.len();
+        for (placed, row) in range.rows.into_iter().enumerate() {
             let seq = row.at.seq;
             self.reader.highest_seen = self.reader.highest_seen.max(seq);
             match self.admit_row(range.lane, row, may_spill, now_ms) {
@@ -127,11 +140,12 @@ impl Window {
                     if refusal == Refusal::Giant {
                         self.reader.giant = Some(range.lane);
                     }
-                    return last.map_or(PageEnd::CutAtStart, PageEnd::CutAfter);
+                    let end = last.map_or(PageEnd::CutAtStart, PageEnd::CutAfter);
+                    return (end, placed);
                 }
             }
         }
-        range.end
+        (range.end, shown)
     }
 
     /// Takes in one row, knows it already, or skips it for its key's share. `Err` refuses it and

@@ -69,6 +69,7 @@ impl Window {
             return;
         };
         let queue_id = open.queue;
+        self.reader.is_stuck = false;
         if row.sentence.is_some() {
             match report {
                 Ok(receipt) => self.letter_confirmed(queue_id, *row, receipt),

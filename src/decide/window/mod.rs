@@ -248,6 +248,7 @@ impl Window {
         let Some(open) = self.open.remove(&at) else {
             return;
         };
+        self.reader.is_stuck = false;
         let queue = &self.queues[open.queue];
         let (lane, key_id) = (queue.lane, queue.key);
         self.room.give_back(&queue.topic, open.size);

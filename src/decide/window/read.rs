@@ -148,6 +148,9 @@ pub(super) struct Reader {
     owes_poll: bool,
     /// The lane of a row larger than the window, which waits for it to be empty.
     pub(super) giant: Option<Lane>,
+    /// The last page of the lanes found room for none of its rows, and nothing has happened since
+    /// that could make some.
+    pub(super) is_stuck: bool,
 }
 
 /// The ask under way.
@@ -213,9 +216,15 @@ impl Window {
         Some(ask)
     }
 
-    /// Whether lanes should be asked again at once, whatever the pace: the last page was cut.
+    /// Whether lanes should be asked again at once, whatever the pace: the last page was cut, and
+    /// may find room now.
     pub fn has_more(&self) -> bool {
-        self.lanes.values().any(|book| book.more && book.is_held())
+        !self.is_stuck() && self.lanes.values().any(|book| book.more && book.is_held())
+    }
+
+    /// Whether the last page was in vain, and the same one would be again.
+    pub fn is_stuck(&self) -> bool {
+        self.reader.is_stuck
     }
 
     /// Takes in a look at the writers.

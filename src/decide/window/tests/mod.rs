@@ -3,6 +3,7 @@
 //! lost and the database takes marks back.
 
 mod cases;
+mod pauses;
 mod refusals;
 mod rows;
 mod steps;
