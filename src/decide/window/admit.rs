@@ -13,8 +13,8 @@
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use super::ask::{Candidate, Page, PageRange, What};
 use super::queue::{Queue, Row};
-use super::read::{Candidate, Page, PageRange, What};
 use super::room::Refusal;
 use super::{KeyBook, Open, Stage, Window};
 use crate::decide::reading::{Cursor, PageEnd};

@@ -17,6 +17,7 @@
 
 mod admit;
 mod aside;
+mod ask;
 mod circuit;
 mod flight;
 mod lanes;
@@ -35,13 +36,13 @@ use foldhash::{HashMap, HashSet};
 use slab::Slab;
 
 use self::aside::Asides;
+pub use self::ask::{Ask, Candidate, Page, PageRange, Range, Read, What};
 use self::circuit::Circuit;
 pub use self::circuit::{CircuitView, Notice};
 use self::lanes::LaneBook;
 use self::marks::Marks;
 use self::queue::{Queue, Row};
 use self::read::Reader;
-pub use self::read::{Ask, Candidate, Page, PageRange, Range, Read, What};
 pub use self::room::Limits;
 use self::room::Room;
 use super::dead::Policy;

@@ -15,15 +15,12 @@
 //!   the time between two looks, these would always be due;
 //! - a new session begins with nothing learned.
 
-use std::sync::Arc;
-
 use super::Window;
 use super::aside::Asides;
+use super::ask::{Ask, Range, Read, What};
 use super::lanes::LaneBook;
-use crate::decide::reading::{Horizon, PageEnd, Sighting};
-use crate::event::{Epoch, EventRef, Judged, Lane, OrderingKey};
-use crate::outcome::Failure;
-use crate::record::Record;
+use crate::decide::reading::{Horizon, Sighting};
+use crate::event::{Lane, OrderingKey};
 
 /// Writers are looked at this often while rows above the horizon keep coming, in milliseconds.
 const SIGHT_MS: u64 = 25;
@@ -31,106 +28,6 @@ const SIGHT_MS: u64 = 25;
 const DELAYED_MS: u64 = 200;
 /// More spilled keys than this in a lane, and the lane is read again as a whole.
 const REFILLS_PER_LANE: usize = 8;
-
-/// One row of a page.
-#[derive(Debug)]
-pub struct Candidate {
-    /// The event's name.
-    pub at: EventRef,
-    /// Its aggregate.
-    pub key: OrderingKey,
-    /// The topic that it is meant for; empty if none can be named.
-    pub topic: Arc<str>,
-    /// How long a retry written in the row still waits, in milliseconds.
-    pub wait_ms: u64,
-    /// That it failed for good, and still waits.
-    pub judged: Option<Judged>,
-    /// The record, or why there can be none.
-    pub content: Result<Record, Failure>,
-}
-
-/// One range of the outbox to read: a lane, under the epoch in which it is held.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
-    /// The lane.
-    pub lane: Lane,
-    /// The epoch that must still stand when the statement runs.
-    pub epoch: Epoch,
-    /// Only rows with a higher number.
-    pub above: i64,
-    /// At most this many rows.
-    pub rows_max: usize,
-}
-
-/// Which rows of the ranges.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// All rows without an `available_at`, except those of the spilled keys.
-    Lanes {
-        /// Keys that are read on their own.
-        spilled: Vec<OrderingKey>,
-    },
-    /// The rows of one key without an `available_at`.
-    Key(OrderingKey),
-    /// Rows with an `available_at` that has come.
-    Delayed,
-}
-
-/// A page to read, in one statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Read {
-    /// Which rows.
-    pub what: What,
-    /// Of which lanes, above which number, how many.
-    pub ranges: Vec<Range>,
-    /// Numbers to leave out: they are held.
-    pub skip: Vec<i64>,
-    /// The page ends before its rows pass this many bytes, but never before its first row.
-    pub bytes_max: usize,
-}
-
-/// What to ask the outbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
-    /// Who is writing, and the last number drawn before that look.
-    Sight,
-    /// A page of rows.
-    Page(Read),
-}
-
-impl Ask {
-    /// Whether it asks every held lane for new rows.
-    pub fn is_poll(&self) -> bool {
-        matches!(self, Self::Page(read) if matches!(read.what, What::Lanes { .. }))
-    }
-}
-
-/// What a statement showed of one range.
-#[derive(Debug)]
-pub struct PageRange {
-    /// The lane.
-    pub lane: Lane,
-    /// The epoch under which it was read.
-    pub epoch: Epoch,
-    /// Its rows by rising `seq`.
-    pub rows: Vec<Candidate>,
-    /// How they ended.
-    pub end: PageEnd,
-}
-
-/// What a statement showed of the ranges whose leases still held.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// The ranges that it could read.
-    pub ranges: Vec<PageRange>,
-}
-
-impl Page {
-    /// How many rows it brought.
-    pub fn rows(&self) -> usize {
-        self.ranges.iter().map(|range| range.rows.len()).sum()
-    }
-}
 
 /// The one statement under way and what the reader's session has learned.
 #[derive(Debug, Default)]

@@ -1,0 +1,110 @@
+//! What the window asks of the outbox, and what comes back.
+//!
+//! Owns the nouns of a page. Decides nothing, and knows no SQL.
+
+use std::sync::Arc;
+
+use crate::decide::reading::PageEnd;
+use crate::event::{Epoch, EventRef, Judged, Lane, OrderingKey};
+use crate::outcome::Failure;
+use crate::record::Record;
+
+/// One row of a page.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The event's name.
+    pub at: EventRef,
+    /// Its aggregate.
+    pub key: OrderingKey,
+    /// The topic that it is meant for; empty if none can be named.
+    pub topic: Arc<str>,
+    /// How long a retry written in the row still waits, in milliseconds.
+    pub wait_ms: u64,
+    /// That it failed for good, and still waits.
+    pub judged: Option<Judged>,
+    /// The record, or why there can be none.
+    pub content: Result<Record, Failure>,
+}
+
+/// One range of the outbox to read: a lane, under the epoch in which it is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The lane.
+    pub lane: Lane,
+    /// The epoch that must still stand when the statement runs.
+    pub epoch: Epoch,
+    /// Only rows with a higher number.
+    pub above: i64,
+    /// At most this many rows.
+    pub rows_max: usize,
+}
+
+/// Which rows of the ranges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// All rows without an `available_at`, except those of the spilled keys.
+    Lanes {
+        /// Keys that are read on their own.
+        spilled: Vec<OrderingKey>,
+    },
+    /// The rows of one key without an `available_at`.
+    Key(OrderingKey),
+    /// Rows with an `available_at` that has come.
+    Delayed,
+}
+
+/// A page to read, in one statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// Which rows.
+    pub what: What,
+    /// Of which lanes, above which number, how many.
+    pub ranges: Vec<Range>,
+    /// Numbers to leave out: they are held.
+    pub skip: Vec<i64>,
+    /// The page ends before its rows pass this many bytes, but never before its first row.
+    pub bytes_max: usize,
+}
+
+/// What to ask the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Who is writing, and the last number drawn before that look.
+    Sight,
+    /// A page of rows.
+    Page(Read),
+}
+
+impl Ask {
+    /// Whether it asks every held lane for new rows.
+    pub fn is_poll(&self) -> bool {
+        matches!(self, Self::Page(read) if matches!(read.what, What::Lanes { .. }))
+    }
+}
+
+/// What a statement showed of one range.
+#[derive(Debug)]
+pub struct PageRange {
+    /// The lane.
+    pub lane: Lane,
+    /// The epoch under which it was read.
+    pub epoch: Epoch,
+    /// Its rows by rising `seq`.
+    pub rows: Vec<Candidate>,
+    /// How they ended.
+    pub end: PageEnd,
+}
+
+/// What a statement showed of the ranges whose leases still held.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The ranges that it could read.
+    pub ranges: Vec<PageRange>,
+}
+
+impl Page {
+    /// How many rows it brought.
+    pub fn rows(&self) -> usize {
+        self.ranges.iter().map(|range| range.rows.len()).sum()
+    }
+}
