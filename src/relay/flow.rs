@@ -134,11 +134,12 @@ impl<P: Publish> Flow<P> {
 
     /// Does all that the window says; returns when to look again.
     fn carry_out(&mut self, now_ms: u64) -> u64 {
+        // The database works on a page and on marks while records are handed over.
+        let poll_ms = self.ask(now_ms);
+        let mark_ms = self.mark(now_ms);
         self.hand_over();
         self.bury();
         self.give_back();
-        let mark_ms = self.mark(now_ms);
-        let poll_ms = self.ask(now_ms);
         if self.health.observe(&self.window, now_ms) {
             self.meter.observe(&self.window);
         }
