@@ -19,6 +19,7 @@ mod kept_out;
 mod lanes;
 mod metrics;
 mod migration;
+mod names;
 mod operator;
 mod pages;
 mod partitions;

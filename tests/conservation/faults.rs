@@ -3,6 +3,7 @@
 //! A proxy stands between the relay and what it depends on; writers, the judge and the tests' own
 //! questions go past it.
 
+mod backup;
 mod brokers;
 mod clocks;
 mod cut_off;

@@ -81,8 +81,12 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A proxy before this server (`host:port`), which need not listen yet.
     pub(crate) async fn before(server: &str) -> Self {
-        let address = format!("127.0.0.1:{}", super::free_port());
-        let listener = TcpListener::bind(&address).await.expect("the port is free");
+        Self::at(&format!("127.0.0.1:{}", super::free_port()), server).await
+    }
+
+    /// A proxy that listens here (`host:port`).
+    pub(crate) async fn at(address: &str, server: &str) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the port is free");
         let shared = Arc::new(Shared {
             weather: watch::Sender::new(Weather::default()),
             cuts: watch::Sender::new(0),
@@ -93,7 +97,7 @@ impl Proxy {
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self {
-            address,
+            address: address.to_owned(),
             shared,
             accepting,
         }
