@@ -27,8 +27,8 @@ pub enum OutboxError {
     /// The server takes writes, though it was seen that a standby of it was promoted.
     #[error("the database is a former primary: another has taken its place")]
     FormerPrimary,
-    /// Another session of this relay has met another server; this one is closed.
-    #[error("the database is another server now")]
+    /// Another session of this relay has met another server, or a later start; this one is closed.
+    #[error("the database was started anew, or is another server now")]
     LeftBehind,
     /// The server refused, with its code.
     #[error("{message} (SQLSTATE {code})")]

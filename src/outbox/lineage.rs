@@ -53,6 +53,11 @@ impl Server {
         }
     }
 
+    /// Whether it is the same server, perhaps started anew.
+    fn continues(&self, last: &Self) -> bool {
+        self.system == last.system && self.timeline == last.timeline
+    }
+
     /// Whether another took its place.
     fn is_former_of(&self, last: &Self) -> bool {
         self.system == last.system && self.timeline < last.timeline
@@ -70,7 +75,7 @@ impl Lineage {
         if last.as_ref().is_some_and(|last| server.is_former_of(last)) {
             return false;
         }
-        if last.as_ref().is_some_and(|last| last != server) {
+        if last.as_ref().is_some_and(|last| !server.continues(last)) {
             tracing::warn!(
                 timeline = server.timeline,
                 "the database is another server now: all sessions follow"
