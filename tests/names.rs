@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::tally::assert_once_in_order;
 use crate::support::{
-    Kafka, Listener, Outbox, Postgres, Probes, Proxy, Receiver, RelayProcess, free_port,
+    Kafka, Listener, Outbox, Postgres, Probes, Proxy, Receiver, RelayProcess, free_port, skipped,
     temporary_file,
 };
 
@@ -56,14 +56,13 @@ impl Names {
     }
 
     /// Whether it may be done here.
-    #[expect(clippy::print_stderr, reason = "what was not tested is told")]
     fn may_be_used(&self) -> bool {
         let trying = Command::new("unshare")
             .args(self.starting(&["true"]))
             .status();
         let may = trying.is_ok_and(|status| status.success());
         if !may {
-            eprintln!("SKIPPED: no table of names may be mounted here");
+            skipped("no table of names may be mounted here");
         }
         may
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::postgres::unprivileged;
-use super::process;
+use super::{process, skipped};
 
 /// A disc with some room.
 pub(crate) struct Disc {
@@ -19,7 +19,6 @@ pub(crate) struct Disc {
 
 impl Disc {
     /// A disc on which everybody may write; none, where none may be mounted: that is told.
-    #[expect(clippy::print_stderr, reason = "what was not tested is told")]
     pub(crate) fn mount(mib: u32) -> Option<Self> {
         let folder = process::folder("disc");
         let options = format!("size={mib}m,mode=777");
@@ -30,7 +29,7 @@ impl Disc {
         if mounting.is_ok_and(|status| status.success()) {
             return Some(Self { folder });
         }
-        eprintln!("SKIPPED: no disc may be mounted here");
+        skipped("no disc may be mounted here");
         None
     }
 

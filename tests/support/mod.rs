@@ -5,6 +5,8 @@
 //! - every wait has a deadline and says what it last saw;
 //! - only a private server can be stopped: a shared one is handed out by shared reference.
 
+use std::io::Write;
+
 mod clock;
 mod cluster;
 mod disc;
@@ -47,4 +49,10 @@ pub(crate) use tls::Certificates;
 )]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Tells that a test did nothing here. The harness keeps what a test prints that passes, but not
+/// what is written to the process's own output.
+pub(crate) fn skipped(why: &str) {
+    let _unheard = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
