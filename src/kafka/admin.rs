@@ -15,7 +15,7 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::producer::Producer as _;
 
-use super::producer::{Owned, off_thread};
+use super::client::{Owned, off_thread};
 use super::trouble::Listener;
 use super::{KafkaError, failure, failure_of, start_error};
 use crate::decide::topic::check_topic;

@@ -10,6 +10,7 @@
 
 pub mod admin;
 mod callbacks;
+mod client;
 pub mod producer;
 pub mod properties;
 pub mod publish;

@@ -17,16 +17,15 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
-};
+use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 
 use super::callbacks::{Arrivals, Callbacks, Life};
+use super::client::{Owned, off_thread};
 use super::publish::{Flight, Landing, Publish};
 use super::trouble::{Listener, Trouble};
-use super::{KafkaError, failure, start_error};
+use super::{KafkaError, failure};
 use crate::outcome::{Class, Failure};
 use crate::record::Record;
 
@@ -280,50 +279,4 @@ fn headers(record: &Record) -> OwnedHeaders {
     headers.fold(held, |held, (key, value)| {
         held.insert(Header { key, value })
     })
-}
-
-/// A client of librdkafka that is never destroyed on the thread that happens to drop it: that
-/// joins the polling thread, flushes and takes down every connection, up to a second in all.
-pub(super) struct Owned<C: ProducerContext + 'static>(Option<ThreadedProducer<C>>);
-
-impl<C: ProducerContext + 'static> Owned<C> {
-    pub(super) fn start(config: &ClientConfig, context: C) -> Result<Self, KafkaError> {
-        let client = config.create_with_context(context).map_err(start_error)?;
-        Ok(Self(Some(client)))
-    }
-
-    pub(super) fn client(&self) -> &ThreadedProducer<C> {
-        self.0
-            .as_ref()
-            .expect("only destroying takes the client, and that consumes it")
-    }
-
-    /// Destroys the client on this thread, which is one that may block.
-    fn destroy_here(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl<C: ProducerContext + 'static> Drop for Owned<C> {
-    fn drop(&mut self) {
-        let client = self.0.take();
-        if client.is_some() {
-            // Where no thread can be had the closure is dropped here, and the client with it.
-            thread::Builder::new()
-                .name("kafka destroy".to_owned())
-                .spawn(move || drop(client))
-                .ok();
-        }
-    }
-}
-
-/// Runs on a thread that may block; what was begun is finished even if nobody waits for it.
-pub(super) async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, KafkaError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| KafkaError::Client {
-            reason: error.to_string(),
-        })
 }

@@ -114,7 +114,7 @@ fn a_callback_that_panics_ends_the_process_at_once() {
     for callback in ["log", "error", "delivery"] {
         let test = format!("kafka::tests::panics::in_a_child_the_{callback}_callback_panics");
         let (mut process, mut stderr) = child::start(&test);
-        child::wait_for("startled on the producer polling thread", &mut stderr);
+        child::wait_for("startled on the kafka polling", &mut stderr);
         let panicked_ms = clock::boot_ms();
         let code = process.wait().unwrap().code();
         let took_ms = clock::boot_ms() - panicked_ms;
