@@ -43,6 +43,9 @@ CREATE TABLE {outbox} (
         ELSE dead_state IS NULL AND dead_at IS NULL
     END)
 ) WITH (
+    -- Each row is written twice, and its mark finds room on the row's own page: the table is as large
+    -- in the end, with a third less in the server's log.
+    fillfactor = 50,
     -- Marks make dead rows at the rate of the events: vacuum by count, not by share.
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 20000,
