@@ -214,7 +214,7 @@ impl Order<'_> {
                 break;
             }
             if tally.events > 0 {
-                tell(&format!("{} events {done} so far", grouped(tally.events)));
+                tell(&format!("{} {done} so far", tally.counted()));
             }
             let (events, topics): (Vec<DeadEvent>, Vec<String>) = portion
                 .into_iter()
@@ -228,8 +228,8 @@ impl Order<'_> {
             }
         }
         Ok(say(&format!(
-            "{} events {done}{}",
-            grouped(tally.events),
+            "{} {done}{}",
+            tally.counted(),
             self.order_of(&tally)
         )))
     }
@@ -251,11 +251,7 @@ impl Order<'_> {
             Decision::Retry => "would be tried again",
             Decision::Discard => "would be given up",
         };
-        let mut text = format!(
-            "{} events {would}{}",
-            grouped(tally.events),
-            self.order_of(&tally)
-        );
+        let mut text = format!("{} {would}{}", tally.counted(), self.order_of(&tally));
         if tally.events > 0 {
             text.push_str(&tally.text());
             text.push_str("\n\nNothing is changed. To do it:\n  ");
@@ -328,6 +324,12 @@ struct Tally {
 }
 
 impl Tally {
+    /// How many there are, in words.
+    fn counted(&self) -> String {
+        let noun = if self.events == 1 { "event" } else { "events" };
+        format!("{} {noun}", grouped(self.events))
+    }
+
     fn add(&mut self, event: &DeadEvent, topic: &str) {
         self.events += 1;
         self.holding_back += i64::from(event.state.holds_back());
