@@ -58,8 +58,8 @@ CREATE TABLE {outbox} (
 CREATE INDEX {unpublished} ON {outbox} (lane, seq)
     WHERE published_at IS NULL AND dead_at IS NULL AND available_at IS NULL;
 
--- Serves the poll for rows whose time comes later.
-CREATE INDEX {delayed} ON {outbox} (lane, available_at)
+-- Serves the poll for rows whose time comes later, which goes on behind a row that it passed.
+CREATE INDEX {delayed} ON {outbox} (lane, available_at, seq)
     WHERE published_at IS NULL AND dead_at IS NULL AND available_at IS NOT NULL;
 
 -- Serves status and the verbs for dead events: those that failed are few and must be found at once.

@@ -162,3 +162,85 @@ async fn what_waits_behind_an_open_circuit_costs_nobody_anything_and_goes_on_in_
         0
     );
 }
+
+/// Entries of the index of delayed rows that were visited so far, once a session has counted them.
+async fn visited_delayed(outbox: &Outbox) -> i64 {
+    sqlx::query_scalar(
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'outbox_delayed'",
+    )
+    .fetch_one(&outbox.pool)
+    .await
+    .expect("the index is there")
+}
+
+/// A page of what was passed over is looked at again each second, and a few rows are new.
+const VISITS_PER_SECOND: u64 = 2_000;
+
+/// Finds aggregates of one lane, by writing events of many.
+const OF_ONE_LANE: &str = "
+    INSERT INTO outbox (aggregate_type, aggregate_id, event_type)
+    SELECT 'order', n::text, 'A' FROM generate_series(1, 2000) AS n;
+    CREATE TABLE of_lane AS SELECT aggregate_id FROM outbox WHERE lane = 3 ORDER BY seq LIMIT 50;
+    DELETE FROM outbox";
+
+/// Fifty aggregates of one lane have a hundred delayed rows each to a topic that is missing, and one
+/// each, for a later time, to another topic.
+#[tokio::test]
+async fn delayed_rows_behind_an_open_circuit_keep_no_others_of_their_lane_and_go_on_in_order() {
+    let outbox = Outbox::create().await;
+    let missing = Kafka::unique("missing");
+    outbox.execute(OF_ONE_LANE).await;
+    let write = "
+        INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload, topic, available_at)
+        SELECT 'order', aggregate_id, 'A', jsonb_build_object('n', n), $1,
+            now() - interval '1 hour' + n * interval '1 second'
+        FROM generate_series(1, $2) AS n, of_lane ORDER BY n";
+    for (topic, rows) in [(Some(&missing), 100), (None, 1)] {
+        let write = sqlx::query(write).bind(topic).bind(rows);
+        write
+            .execute(&outbox.pool)
+            .await
+            .expect("events are written");
+    }
+    outbox
+        .execute("UPDATE outbox SET available_at = now() - interval '1 minute' WHERE topic IS NULL")
+        .await;
+    let relay = outbox.relay(&[]);
+    relay.logs("the topic takes nothing", SOON).await;
+    let opened = Instant::now();
+    wait_for_published(&outbox, 50).await;
+    println!("the others were published {:?} after", opened.elapsed());
+
+    let walked = Instant::now();
+    eventually("the first walk is counted", SOON, async || {
+        let waited = walked.elapsed();
+        (waited > COUNTED_WITHIN)
+            .then_some(())
+            .ok_or(format!("after {waited:?}"))
+    })
+    .await;
+    let (before, begun) = (visited_delayed(&outbox).await, Instant::now());
+    let mut others = 50;
+    while begun.elapsed() < COUNTED_WITHIN * 2 {
+        outbox
+            .execute(
+                "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload, available_at)
+                 SELECT 'order', aggregate_id, 'B', '{}', now() FROM of_lane LIMIT 1",
+            )
+            .await;
+        others += 1;
+        wait_for_published(&outbox, others).await;
+    }
+    let visits = u64::try_from(visited_delayed(&outbox).await - before).expect("they count up");
+    println!("{visits} entries visited in {:?}", begun.elapsed());
+    let seconds = begun.elapsed().as_secs() + 2;
+    let visits_max = (seconds / 15 + 1) * SAMPLED_MAX + seconds * VISITS_PER_SECOND;
+    assert!(visits < visits_max, "{visits} of {visits_max}");
+
+    Kafka::shared().await.create_topic(&missing, 3, &[]).await;
+    wait_for_published(&outbox, 5_000 + others).await;
+    let receiver = Receiver::start(Kafka::shared().await, &[&missing]).await;
+    let records = receiver.read_to_end(SOON).await;
+    assert_eq!(records.len(), 5_000, "each once");
+    assert_in_order(&records);
+}

@@ -1,7 +1,7 @@
 //! What a page of the outbox brings: which rows, and where it ends.
 
 use outbox_relay::decide::reading::PageEnd;
-use outbox_relay::decide::window::{Range, Read, What};
+use outbox_relay::decide::window::{Place, Range, Read, What};
 use outbox_relay::event::{Epoch, Lane, Lease};
 use outbox_relay::outbox::leases::{Leases, Member};
 use outbox_relay::outbox::names::Names;
@@ -41,6 +41,7 @@ impl Desk {
             lane: lease.lane,
             epoch: lease.epoch,
             above: 0,
+            since_us: Place::START.available_us,
             rows_max,
         };
         Self {

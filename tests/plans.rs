@@ -84,11 +84,13 @@ impl Statements {
         let keys = if name == "key" { "'5:order1'" } else { "" };
         let arguments = format!(
             "ARRAY{lanes:?}::smallint[], ARRAY{:?}::bigint[], ARRAY{:?}::bigint[], \
-             ARRAY{:?}::integer[], '{}', '{{}}', 16777216, 8000000, ARRAY[{keys}]::text[], true",
+             ARRAY{:?}::integer[], '{}', '{{}}', 16777216, 8000000, ARRAY[{keys}]::text[], true, \
+             array_fill('-infinity'::timestamptz, '{{{}}}')",
             self.epochs,
             vec![above; lanes.len()],
             vec![62; lanes.len()],
             self.leases.token(),
+            lanes.len(),
         );
         self.explainer
             .explain(Purpose::Read, "ANALYZE, BUFFERS, ", statement, &arguments)

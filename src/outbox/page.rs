@@ -11,6 +11,7 @@
 
 mod apart;
 mod rows;
+mod timestamp;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use sqlx::query::Query;
 use uuid::Uuid;
 
 pub use self::apart::may_be_a_rows;
+use self::timestamp::Timestamp;
 use super::error::OutboxError;
 use super::names::Names;
 use super::session::{Session, column};
@@ -70,7 +72,7 @@ pub struct EventRange {
     pub lane: Lane,
     /// The epoch under which it was read.
     pub epoch: Epoch,
-    /// Its events by rising `seq`.
+    /// Its events by rising `seq`; delayed ones by when their time came.
     pub events: Vec<Fetched>,
     /// How they ended.
     pub end: PageEnd,
@@ -81,6 +83,8 @@ pub struct EventRange {
 pub struct Fetched {
     /// The row; without what was not fetched.
     pub event: Event,
+    /// When its time came if it is a delayed one, in microseconds as the database counts them.
+    pub available_us: Option<i64>,
     /// Why it can be no record, where the database showed that already.
     pub unfit: Option<Defect>,
 }
@@ -130,7 +134,12 @@ impl Pages {
     ) -> Result<Vec<EventRange>, OutboxError> {
         let rows = session
             .run(async |connection| {
-                let query = self.query(read).bind(with_contents);
+                let since: Vec<Timestamp> = read
+                    .ranges
+                    .iter()
+                    .map(|range| Timestamp(range.since_us))
+                    .collect();
+                let query = self.query(read).bind(with_contents).bind(since);
                 query.fetch_all(connection).await
             })
             .await?;
@@ -159,7 +168,7 @@ impl Pages {
         let (statement, keys) = match &read.what {
             What::Lanes { spilled } => (&self.lanes, spilled.iter().map(key_text).collect()),
             What::Key(key) => (&self.key, vec![key_text(key)]),
-            What::Delayed => (&self.delayed, Vec::new()),
+            What::Delayed | What::Late => (&self.delayed, Vec::new()),
         };
         let of = |part: fn(&Range) -> i64| read.ranges.iter().map(part).collect::<Vec<i64>>();
         let lanes: Vec<i16> = read.ranges.iter().map(|range| range.lane.0).collect();
@@ -207,7 +216,7 @@ fn ranges(asked: &[Range], rows: &[PgRow]) -> Result<Vec<EventRange>, sqlx::Erro
         let Some(mut events) = held.remove(&range.lane) else {
             continue;
         };
-        events.sort_unstable_by_key(|fetched| fetched.event.at.seq);
+        events.sort_unstable_by_key(|fetched| (fetched.available_us, fetched.event.at.seq));
         let is_cut = cut_lane == Some(range.lane);
         let end = match events.last() {
             _ if past_cut => PageEnd::CutAtStart,
@@ -260,6 +269,7 @@ fn event(lane: Lane, row: &PgRow) -> Result<Fetched, sqlx::Error> {
             judged: column::<Option<&str>>(row, 14)?
                 .and_then(|text| serde_json::from_str(text).ok()),
         },
+        available_us: column::<Option<Timestamp>>(row, 15)?.map(|Timestamp(us)| us),
         unfit,
     })
 }

@@ -260,10 +260,8 @@ impl<P: Publish> Flow<P> {
         match news {
             News::Sighted(sighting) => self.window.sighted(sighting),
             News::Page(page) => {
-                let rows = page.rows();
                 self.health.database_answered(Doing::Reading);
-                self.window.admit(page, now_ms);
-                let rows = if self.window.is_stuck() { 0 } else { rows };
+                let rows = self.window.admit(page, now_ms);
                 self.poll.answered(rows, now_ms);
             }
             News::ReadFailed(error) => {

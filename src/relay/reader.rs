@@ -100,6 +100,7 @@ impl Reader {
             at,
             key,
             topic: topic.unwrap_or_else(|_| Arc::from("")),
+            available_us: fetched.available_us,
             wait_ms,
             judged,
             content: content.map_err(Failure::from),

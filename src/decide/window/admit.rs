@@ -43,15 +43,17 @@ struct Weight {
 }
 
 impl Window {
-    /// Takes in a page. Rows of lanes that changed hands meanwhile are dropped.
-    pub fn admit(&mut self, page: Page, now_ms: u64) {
+    /// Takes in a page. Rows of lanes that changed hands meanwhile are dropped. Returns how many rows
+    /// came: none if they only came again, in vain.
+    pub fn admit(&mut self, page: Page, now_ms: u64) -> usize {
         let Some(under_way) = self.reader.under_way.take() else {
-            return;
+            return 0;
         };
         let Some(what) = under_way.what else {
-            return;
+            return 0;
         };
-        let (mut placed, mut refused) = (0, false);
+        let shown = page.rows();
+        let (mut placed, mut delayed, mut refused) = (0, 0, false);
         for range in page.ranges {
             let stands = self
                 .lanes
@@ -68,13 +70,20 @@ impl Window {
                     refused |= taken < shown;
                 }
                 What::Key(key) => self.admit_key(key, range, under_way.horizon, now_ms),
-                What::Delayed => self.admit_delayed(range, now_ms),
+                What::Delayed | What::Late => {
+                    delayed += self.admit_delayed(&what, range, now_ms);
+                }
             }
         }
         if matches!(what, What::Lanes { .. }) {
             self.reader.is_stuck = refused && placed == 0;
         }
         self.settled.clear();
+        match what {
+            What::Delayed | What::Late => delayed,
+            What::Lanes { .. } | What::Key(_) if self.is_stuck() => 0,
+            What::Lanes { .. } | What::Key(_) => shown,
+        }
     }
 
     /// Takes in rows of a lane; returns how many, before one was refused.
@@ -112,20 +121,6 @@ impl Window {
         self.tend_key(key_id, now_ms);
     }
 
-    /// Rows for later hold back nobody and move no cursor: what finds no room now is found again.
-    fn admit_delayed(&mut self, range: PageRange, now_ms: u64) {
-        let lane = range.lane;
-        for row in range.rows {
-            let at = row.at;
-            if self.admit_row(lane, row, false, now_ms).is_ok()
-                && self.open.contains_key(&at)
-                && let Some(book) = self.lanes.get_mut(&lane)
-            {
-                book.delayed.insert(at.seq);
-            }
-        }
-    }
-
     /// Takes in rows in order until one is refused; returns how the page ended for the cursor, and
     /// how many rows came before that.
     fn admit_rows(&mut self, range: PageRange, may_spill: bool, now_ms: u64) -> (PageEnd, usize) {
@@ -150,7 +145,7 @@ impl Window {
 
     /// Takes in one row, knows it already, or skips it for its key's share. `Err` refuses it and
     /// all that follow.
-    fn admit_row(
+    pub(super) fn admit_row(
         &mut self,
         lane: Lane,
         row: Candidate,

@@ -37,18 +37,19 @@ struct Aside {
 pub(super) struct Asides(HashMap<OrderingKey, Vec<Aside>>);
 
 impl Asides {
-    /// Whether the rows of a key to a topic wait.
-    pub(super) fn holds(&self, key: &OrderingKey, topic: &str) -> bool {
-        !self.0.is_empty()
-            && self
-                .0
-                .get(key)
-                .is_some_and(|asides| asides.iter().any(|aside| &*aside.topic == topic))
+    /// What the rows of a key to a topic wait for, if they do.
+    pub(super) fn wait(&self, key: &OrderingKey, topic: &str) -> Option<&Wait> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut asides = self.0.get(key)?.iter();
+        let aside = asides.find(|aside| &*aside.topic == topic)?;
+        Some(&aside.wait)
     }
 
     /// Sets the rows of a key to a topic aside, unless they are.
     pub(super) fn set(&mut self, key: &OrderingKey, lane: Lane, topic: &Arc<str>, wait: Wait) {
-        if !self.holds(key, topic) {
+        if self.wait(key, topic).is_none() {
             self.0.entry(key.clone()).or_default().push(Aside {
                 lane,
                 topic: Arc::clone(topic),

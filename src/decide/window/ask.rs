@@ -9,6 +9,31 @@ use crate::event::{Epoch, EventRef, Judged, Lane, OrderingKey};
 use crate::outcome::Failure;
 use crate::record::Record;
 
+/// A place among the delayed rows of a lane, which stand by when their time comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// When that is, in microseconds as the database counts them: infinities included.
+    pub available_us: i64,
+    /// The row's number.
+    pub seq: i64,
+}
+
+impl Place {
+    /// Before all of them.
+    pub const START: Self = Self {
+        available_us: i64::MIN,
+        seq: 0,
+    };
+
+    /// The place from which the row at this one is read again.
+    pub(super) fn before(self) -> Self {
+        Self {
+            seq: self.seq - 1,
+            ..self
+        }
+    }
+}
+
 /// One row of a page.
 #[derive(Debug)]
 pub struct Candidate {
@@ -18,6 +43,8 @@ pub struct Candidate {
     pub key: OrderingKey,
     /// The topic that it is meant for; empty if none can be named.
     pub topic: Arc<str>,
+    /// When its time came if it is a delayed one, in microseconds as the database counts them.
+    pub available_us: Option<i64>,
     /// How long a retry written in the row still waits, in milliseconds.
     pub wait_ms: u64,
     /// That it failed for good, and still waits.
@@ -33,8 +60,10 @@ pub struct Range {
     pub lane: Lane,
     /// The epoch that must still stand when the statement runs.
     pub epoch: Epoch,
-    /// Only rows with a higher number.
+    /// Only rows with a higher number; of delayed ones this orders those of one time.
     pub above: i64,
+    /// Only delayed rows of this time or a later one, in microseconds as the database counts them.
+    pub since_us: i64,
     /// At most this many rows.
     pub rows_max: usize,
 }
@@ -49,8 +78,10 @@ pub enum What {
     },
     /// The rows of one key without an `available_at`.
     Key(OrderingKey),
-    /// Rows with an `available_at` that has come.
+    /// Rows with an `available_at` that has come, beyond those that were passed.
     Delayed,
+    /// Such rows too, among those that were passed.
+    Late,
 }
 
 /// A page to read, in one statement.
@@ -89,7 +120,7 @@ pub struct PageRange {
     pub lane: Lane,
     /// The epoch under which it was read.
     pub epoch: Epoch,
-    /// Its rows by rising `seq`.
+    /// Its rows by rising `seq`, or by rising [`Place`].
     pub rows: Vec<Candidate>,
     /// How they ended.
     pub end: PageEnd,

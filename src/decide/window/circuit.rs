@@ -20,7 +20,6 @@ use std::sync::Arc;
 use super::Window;
 use super::queue::Row;
 use crate::decide::backoff;
-use crate::decide::reading::Cursor;
 use crate::event::{EventRef, Lane};
 use crate::outcome::Failure;
 
@@ -105,11 +104,7 @@ impl Window {
             .entry(Arc::clone(topic))
             .or_insert_with(|| Circuit::new(now_ms));
         if let Some(book) = self.lanes.get_mut(&lane) {
-            let before = Cursor::before(seq);
-            book.passed
-                .entry(Arc::clone(topic))
-                .or_insert(before)
-                .rewind(before);
+            book.pass_over(topic, seq);
         }
     }
 
@@ -245,14 +240,9 @@ impl Window {
         let lanes: Vec<Lane> = self.lanes.keys().copied().collect();
         for lane in lanes {
             let book = self.lanes.get_mut(&lane);
-            let Some((book, cursor)) =
-                book.and_then(|book| book.passed.remove(topic).map(|cursor| (book, cursor)))
-            else {
-                continue;
-            };
-            book.cursor.rewind(cursor);
-            book.more = true;
-            self.rewind(lane, now_ms);
+            if book.is_some_and(|book| book.go_back(topic)) {
+                self.rewind(lane, now_ms);
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use super::Window;
+use super::delayed::Delayed;
 use crate::decide::reading::Cursor;
 use crate::event::{Epoch, Lane, Lease};
 
@@ -49,8 +50,8 @@ pub(super) struct LaneBook {
     pub(super) swept_ms: u64,
     /// Numbers read in this session and not yet forgotten.
     pub(super) known: BTreeSet<i64>,
-    /// Those of them that came late on purpose (`available_at`).
-    pub(super) delayed: BTreeSet<i64>,
+    /// Its rows for later.
+    pub(super) delayed: Delayed,
     /// Keys of which rows were skipped.
     pub(super) spilled: HashSet<usize>,
     /// Topics whose rows were passed over, and from where they must be read again.
@@ -75,7 +76,7 @@ impl LaneBook {
             more: false,
             swept_ms: now_ms,
             known: BTreeSet::new(),
-            delayed: BTreeSet::new(),
+            delayed: Delayed::default(),
             spilled: HashSet::new(),
             passed: HashMap::default(),
             rereads: lease.rereads,
@@ -129,20 +130,45 @@ impl LaneBook {
     /// A row left the window.
     pub(super) fn forget(&mut self, seq: i64) {
         self.known.remove(&seq);
-        self.delayed.remove(&seq);
+        self.delayed.release(seq);
+    }
+
+    /// A row of a topic that takes nothing waits in the outbox until it is read again.
+    pub(super) fn pass_over(&mut self, topic: &Arc<str>, seq: i64) {
+        if self.delayed.pass_over(topic, seq) {
+            return;
+        }
+        let before = Cursor::before(seq);
+        self.passed
+            .entry(Arc::clone(topic))
+            .or_insert(before)
+            .rewind(before);
+    }
+
+    /// Goes back to the first rows of a topic that were passed over. True if there were any but
+    /// delayed ones.
+    pub(super) fn go_back(&mut self, topic: &Arc<str>) -> bool {
+        self.delayed.go_back(topic);
+        let Some(cursor) = self.passed.remove(topic) else {
+            return false;
+        };
+        self.cursor.rewind(cursor);
+        self.more = true;
+        true
     }
 
     /// Will be read from its start.
     pub(super) fn restart(&mut self) {
         self.cursor = Cursor::default();
         self.more = true;
+        self.delayed.restart();
     }
 
     /// Forgets how far it was read: a new session may see other rows.
     pub(super) fn void(&mut self) {
         self.cursor = Cursor::default();
         self.known.clear();
-        self.delayed.clear();
+        self.delayed = Delayed::default();
         self.passed.clear();
     }
 }

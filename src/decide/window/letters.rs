@@ -176,18 +176,29 @@ impl Window {
         let queue = &self.queues[queue_id];
         let (lane, topic) = (queue.lane, Arc::clone(&queue.topic));
         let key = Arc::clone(&self.keys[queue.key].name);
-        self.asides.set(&key, lane, &topic, wait);
         for row in self.unpark(queue_id) {
+            self.wait_aside(lane, &wait, row.at, now_ms);
             self.close(row.at, now_ms);
         }
+        self.asides.set(&key, lane, &topic, wait);
         self.close(at, now_ms);
+    }
+
+    /// A row is left to the outbox with its aggregate. It need not stand behind the one that failed:
+    /// delayed rows have an order of their own.
+    fn wait_aside(&mut self, lane: Lane, wait: &Wait, at: EventRef, now_ms: u64) {
+        match wait {
+            Wait::Letter(letter_topic) => self.pass_over(lane, letter_topic, at.seq, now_ms),
+            Wait::Operator => {}
+        }
     }
 
     /// Takes in what a page shows of a row that failed for good before: true if it has to wait in
     /// the outbox.
     pub(super) fn is_set_aside(&mut self, lane: Lane, row: &Candidate, now_ms: u64) -> bool {
         let topic = Arc::clone(&row.topic);
-        if self.asides.holds(&row.key, &topic) {
+        if let Some(wait) = self.asides.wait(&row.key, &topic).cloned() {
+            self.wait_aside(lane, &wait, row.at, now_ms);
             return true;
         }
         let Some(judged) = &row.judged else {

@@ -19,6 +19,7 @@ mod admit;
 mod aside;
 mod ask;
 mod circuit;
+mod delayed;
 mod flight;
 mod lanes;
 mod letters;
@@ -36,7 +37,7 @@ use foldhash::{HashMap, HashSet};
 use slab::Slab;
 
 use self::aside::Asides;
-pub use self::ask::{Ask, Candidate, Page, PageRange, Range, Read, What};
+pub use self::ask::{Ask, Candidate, Page, PageRange, Place, Range, Read, What};
 use self::circuit::Circuit;
 pub use self::circuit::{CircuitView, Notice};
 use self::lanes::LaneBook;

@@ -17,15 +17,14 @@
 
 use super::Window;
 use super::aside::Asides;
-use super::ask::{Ask, Range, Read, What};
+use super::ask::{Ask, Place, Range, Read, What};
+use super::delayed::DelayedTimer;
 use super::lanes::LaneBook;
 use crate::decide::reading::{Horizon, Sighting};
 use crate::event::{Lane, OrderingKey};
 
 /// Writers are looked at this often while rows above the horizon keep coming, in milliseconds.
 const SIGHT_MS: u64 = 25;
-/// Rows for later are looked for this often, in milliseconds.
-const DELAYED_MS: u64 = 200;
 /// More spilled keys than this in a lane, and the lane is read again as a whole.
 const REFILLS_PER_LANE: usize = 8;
 
@@ -40,7 +39,7 @@ pub(super) struct Reader {
     pub(super) under_way: Option<UnderWay>,
     pub(super) highest_seen: i64,
     sight_due_ms: u64,
-    delayed_due_ms: u64,
+    pub(super) delayed: DelayedTimer,
     /// The last ask was no poll of the lanes.
     owes_poll: bool,
     /// The lane of a row larger than the window, which waits for it to be empty.
@@ -71,15 +70,6 @@ impl Reader {
         let due = (settled == 0 || self.highest_seen > settled) && now_ms >= self.sight_due_ms;
         if due {
             self.sight_due_ms = now_ms + SIGHT_MS;
-        }
-        due
-    }
-
-    /// Whether to look for rows with an `available_at` now.
-    fn wants_delayed(&mut self, now_ms: u64) -> bool {
-        let due = now_ms >= self.delayed_due_ms;
-        if due {
-            self.delayed_due_ms = now_ms + DELAYED_MS;
         }
         due
     }
@@ -164,8 +154,8 @@ impl Window {
         if let Some(read) = self.refill_read(rows_max, now_ms) {
             return Some(read);
         }
-        if self.reader.wants_delayed(now_ms) {
-            return Some(self.delayed_read(rows_max));
+        if let Some(read) = self.delayed_read(rows_max, now_ms) {
+            return Some(read);
         }
         (polls || self.has_more()).then(|| self.lanes_read(rows_max, now_ms))
     }
@@ -190,6 +180,7 @@ impl Window {
                 lane,
                 epoch: book.epoch,
                 above,
+                since_us: Place::START.available_us,
                 rows_max: rows_max.max(1),
             });
             skip.extend(book.known.range(above + 1..));
@@ -229,6 +220,7 @@ impl Window {
             lane,
             epoch: book.epoch,
             above,
+            since_us: Place::START.available_us,
             rows_max: room.min(rows_max),
         };
         Some(Read {
@@ -237,27 +229,6 @@ impl Window {
             ranges: vec![range],
             bytes_max: self.room.free_bytes(),
         })
-    }
-
-    fn delayed_read(&self, rows_max: usize) -> Read {
-        let held = || self.lanes.iter().filter(|(_, book)| book.is_held());
-        let ranges: Vec<Range> = held()
-            .map(|(&lane, book)| Range {
-                lane,
-                epoch: book.epoch,
-                above: 0,
-                rows_max: (rows_max / held().count()).max(1),
-            })
-            .collect();
-        Read {
-            what: What::Delayed,
-            ranges,
-            skip: held()
-                .flat_map(|(_, book)| &book.delayed)
-                .copied()
-                .collect(),
-            bytes_max: self.room.free_bytes(),
-        }
     }
 
     /// The one row that needs the whole window, once it is empty.
@@ -282,6 +253,7 @@ impl Window {
                 lane,
                 epoch: book.epoch,
                 above: book.cursor.position(),
+                since_us: Place::START.available_us,
                 rows_max: 1,
             }],
             skip: Vec::new(),

@@ -26,7 +26,8 @@ use crate::outbox::names::Names;
 const READ_PAGE: &str = "
 /* read_page */
 WITH held AS MATERIALIZED (
-    SELECT l.lane, ($3::bigint[])[r.place] AS above, ($4::integer[])[r.place] AS rows_max
+    SELECT l.lane, ($3::bigint[])[r.place] AS above, ($11::timestamptz[])[r.place] AS since,
+        ($4::integer[])[r.place] AS rows_max
     FROM {leases} AS l
     CROSS JOIN LATERAL (SELECT array_position($1::smallint[], l.lane) AS place) AS r
     WHERE l.token = $5 AND l.expires_at > now() AND l.epoch = ($2::bigint[])[r.place]
@@ -43,8 +44,8 @@ WITH held AS MATERIALIZED (
                 AS bytes
         FROM (
             SELECT o.lane, o.seq, o.id, o.aggregate_type, o.aggregate_id, o.event_type, o.topic,
-                o.partition_key, o.created_at, o.next_attempt_at, o.texts_bytes, o.values_bytes,
-                o.judged,
+                o.partition_key, o.available_at, o.created_at, o.next_attempt_at, o.texts_bytes,
+                o.values_bytes, o.judged,
                 CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10
                     THEN o.payload::text END AS payload,
                 CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10
@@ -52,7 +53,7 @@ WITH held AS MATERIALIZED (
             FROM (
                 SELECT o.lane, o.seq, o.id, {aggregate_type} AS aggregate_type,
                     {aggregate_id} AS aggregate_id, o.event_type, o.payload, o.headers, o.topic,
-                    o.partition_key, o.created_at, o.next_attempt_at,
+                    o.partition_key, o.available_at, o.created_at, o.next_attempt_at,
                     {texts_bytes} AS texts_bytes,
                     greatest({payload_bytes}, {headers_bytes}) AS values_bytes,
                     CASE WHEN o.dead_state IS NOT NULL THEN jsonb_build_array(
@@ -75,7 +76,7 @@ SELECT h.lane, NULL::bigint AS seq, NULL::uuid AS id, NULL::text AS aggregate_ty
     NULL::text AS aggregate_id, NULL::text AS event_type, NULL::text AS payload,
     NULL::bigint AS oversized_bytes, NULL::text AS headers, NULL::text AS topic,
     NULL::text AS partition_key, NULL::timestamptz AS created_at, NULL::bigint AS wait_ms,
-    true AS fits, NULL::text AS judged
+    true AS fits, NULL::text AS judged, NULL::timestamptz AS available_at
 FROM held AS h
 UNION ALL
 SELECT b.lane, b.seq, b.id, b.aggregate_type, b.aggregate_id,
@@ -89,7 +90,7 @@ SELECT b.lane, b.seq, b.id, b.aggregate_type, b.aggregate_id,
         THEN b.created_at END,
     CASE WHEN b.next_attempt_at > now()
         THEN ceil(extract(epoch FROM b.next_attempt_at - now()) * 1000)::bigint END,
-    b.fits, b.judged
+    b.fits, b.judged, b.available_at
 FROM bounded AS b
 ";
 
@@ -129,12 +130,13 @@ pub(super) const OF_KEY: &str = "(o.lane, o.seq) > (h.lane, h.above)
                 = ($9::text[])[1]
         ORDER BY o.lane, o.seq";
 
-/// The rows of a lane whose time has come.
-pub(super) const DELAYED: &str = "o.lane = h.lane AND o.available_at <= now()
+/// The rows of a lane whose time has come, beyond a place.
+pub(super) const DELAYED: &str = "o.lane = h.lane AND (o.available_at, o.seq) > (h.since, h.above)
+            AND o.available_at <= now()
             AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
             AND o.seq NOT IN (SELECT unnest($6::bigint[]))
             AND cardinality($9::text[]) = 0
-        ORDER BY o.lane, o.available_at";
+        ORDER BY o.lane, o.available_at, o.seq";
 
 /// Renders the statement for some rows.
 pub(super) fn page(names: &Names, rows: &str) -> String {

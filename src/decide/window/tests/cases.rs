@@ -27,6 +27,7 @@ fn window_with_a_marked_row() -> (Window, EventRef) {
         },
         key: 0,
         state: RowState::Waiting,
+        available_ms: None,
         poison: false,
         size: 1,
     };
@@ -47,7 +48,9 @@ fn show(window: &mut Window, row: &ModelRow) {
                 last_drawn: 0,
                 writers: Vec::new(),
             }),
-            Some(Ask::Page(_)) => window.admit(Page::default(), 0),
+            Some(Ask::Page(_)) => {
+                window.admit(Page::default(), 0);
+            }
             None => panic!("nothing asked"),
         }
         ask = window.next_ask(true, 8, 0);
@@ -123,7 +126,9 @@ fn assert_an_older_page_is_seen_through(meanwhile: impl FnOnce(&mut Window)) {
                 last_drawn: 0,
                 writers: Vec::new(),
             }),
-            _ => window.admit(Page::default(), 0),
+            _ => {
+                window.admit(Page::default(), 0);
+            }
         }
         ask = window.next_ask(true, 8, 0);
     }

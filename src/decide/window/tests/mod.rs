@@ -3,6 +3,8 @@
 //! lost and the database takes marks back.
 
 mod cases;
+mod delayed;
+mod lane;
 mod pauses;
 mod refusals;
 mod rows;

@@ -31,8 +31,36 @@ pub(super) struct ModelRow {
     pub(super) at: EventRef,
     pub(super) key: u64,
     pub(super) state: RowState,
+    pub(super) available_ms: Option<u64>,
     pub(super) poison: bool,
     pub(super) size: usize,
+}
+
+impl ModelRow {
+    pub(super) fn available_us(&self) -> Option<i64> {
+        self.available_ms
+            .map(|ms| i64::try_from(ms * 1_000).expect("the model's time is short"))
+    }
+
+    /// Its place in the order of a statement: by number alone unless it is for later.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            available_us: self.available_us().unwrap_or(i64::MIN),
+            seq: self.at.seq,
+        }
+    }
+
+    /// Whether it is one of now, and above the position of a range.
+    pub(super) fn seq_above(&self, range: &Range) -> bool {
+        self.available_ms.is_none() && self.at.seq > range.above
+    }
+}
+
+pub(super) fn place_of(range: &Range) -> Place {
+    Place {
+        available_us: range.since_us,
+        seq: range.above,
+    }
 }
 
 pub(super) fn lane_of(key: u64) -> Lane {
@@ -106,6 +134,7 @@ pub(super) fn candidate(row: &ModelRow) -> Candidate {
         at: row.at,
         key: ordering_key(row.key),
         topic: Arc::from(topic_of(row.key)),
+        available_us: row.available_us(),
         wait_ms: 0,
         judged,
         content: Ok(Record::new(
@@ -123,6 +152,7 @@ pub(super) fn waiting_row(at: EventRef) -> ModelRow {
         at,
         key: 0,
         state: RowState::Waiting,
+        available_ms: None,
         poison: false,
         size: 1,
     }
@@ -169,7 +199,9 @@ pub(super) fn serve(window: &mut Window, outbox: &BTreeMap<i64, Candidate>, now_
                 now_ms,
             );
         }
-        Some(Ask::Page(_)) => window.admit(Page::default(), now_ms),
+        Some(Ask::Page(_)) => {
+            window.admit(Page::default(), now_ms);
+        }
         None => {}
     }
 }

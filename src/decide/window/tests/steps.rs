@@ -31,12 +31,16 @@ impl World {
         }
     }
 
-    /// In strict order every earlier row of its key is out of the way.
+    /// In strict order every earlier row of its key is out of the way, but for rows for later.
     fn assert_first(&self, at: EventRef) {
         let key = self.row(at).key;
+        if self.row(at).available_ms.is_some() {
+            return;
+        }
         let waits = |state| matches!(state, RowState::Waiting | RowState::Judged { .. });
         let before = self.rows.iter().find(|row| {
             row.key == key
+                && row.available_ms.is_none()
                 && row.at.seq < at.seq
                 && waits(row.state)
                 && !self.log.contains(&row.at)

@@ -88,7 +88,7 @@ fn a_hot_key_that_is_read_slowly_keeps_no_poll_from_its_turn() {
         let spilled = match &read.what {
             What::Lanes { spilled } => !spilled.is_empty(),
             What::Key(_) => false,
-            What::Delayed => true,
+            What::Delayed | What::Late => true,
         };
         let first = published.max(read.ranges[0].above) + 1;
         let rows = (first..first + 20).map(row);
@@ -106,6 +106,7 @@ fn row(seq: i64) -> ModelRow {
         },
         key: 0,
         state: RowState::Waiting,
+        available_ms: None,
         poison: false,
         size: 1,
     }

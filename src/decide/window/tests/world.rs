@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::rows::{ModelRow, RowState, candidate, lane_of, lease, ordering_key, policy};
+use super::rows::{ModelRow, RowState, candidate, lane_of, lease, ordering_key, place_of, policy};
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
 use crate::outcome::Class;
@@ -160,10 +160,12 @@ impl World {
         for _ in 0..=self.dice.roll(4) {
             let seq = i64::try_from(self.rows.len()).expect("rows are few") + 1;
             let id = Uuid::from_u64_pair(7, u64::try_from(seq).expect("seq is positive"));
+            let available_ms = self.time_for_later();
             self.rows.push(ModelRow {
                 at: EventRef { seq, id },
                 key,
                 state: RowState::Uncommitted,
+                available_ms,
                 poison: self.dice.one_in(25),
                 size: usize::try_from(self.dice.roll(60)).expect("sizes are small"),
             });
@@ -173,6 +175,12 @@ impl World {
                 .or_default()
                 .push(index);
         }
+    }
+
+    /// Some rows are for later, and some of those for a time that has come already.
+    fn time_for_later(&mut self) -> Option<u64> {
+        let is_for_later = self.dice.one_in(5);
+        is_for_later.then(|| self.now_ms + self.dice.roll(600) - 200)
     }
 
     pub(super) fn end_writer(&mut self) {
@@ -211,7 +219,9 @@ impl World {
             Some(Statement::Answered(ask, page, sighting)) => {
                 match (ask, sighting) {
                     (Ask::Sight, Some(sighting)) => self.window.sighted(sighting),
-                    _ => self.window.admit(page, self.now_ms),
+                    _ => {
+                        self.window.admit(page, self.now_ms);
+                    }
                 }
                 None
             }
@@ -236,17 +246,7 @@ impl World {
             }
             let mut rows = Vec::new();
             let mut end = PageEnd::Complete;
-            for row in self.rows.iter().filter(|row| {
-                matches!(row.state, RowState::Waiting | RowState::Judged { .. })
-                    && lane_of(row.key) == range.lane
-                    && row.at.seq > range.above
-                    && !read.skip.contains(&row.at.seq)
-                    && match &read.what {
-                        What::Lanes { spilled } => !spilled.contains(&ordering_key(row.key)),
-                        What::Key(key) => *key == ordering_key(row.key),
-                        What::Delayed => false,
-                    }
-            }) {
+            for row in self.seen(read, range) {
                 let candidate = candidate(row);
                 if rows.len() == range.rows_max || (bytes > 0 && bytes + row.size > read.bytes_max)
                 {
@@ -266,6 +266,29 @@ impl World {
             });
         }
         page
+    }
+
+    /// The rows of a range that a statement sees, in its order.
+    fn seen(&self, read: &Read, range: &Range) -> Vec<&ModelRow> {
+        let is_asked_for = |row: &ModelRow| match &read.what {
+            What::Lanes { spilled } => {
+                row.seq_above(range) && !spilled.contains(&ordering_key(row.key))
+            }
+            What::Key(key) => row.seq_above(range) && *key == ordering_key(row.key),
+            What::Delayed | What::Late => {
+                let is_due = row.available_ms.is_some_and(|ms| ms <= self.now_ms);
+                is_due && row.place() > place_of(range)
+            }
+        };
+        let is_seen = |row: &&ModelRow| {
+            matches!(row.state, RowState::Waiting | RowState::Judged { .. })
+                && lane_of(row.key) == range.lane
+                && !read.skip.contains(&row.at.seq)
+                && is_asked_for(row)
+        };
+        let mut rows: Vec<&ModelRow> = self.rows.iter().filter(is_seen).collect();
+        rows.sort_by_key(|row| row.place());
+        rows
     }
 
     pub(super) fn row(&self, at: EventRef) -> &ModelRow {
@@ -291,12 +314,12 @@ impl World {
         }
     }
 
-    /// First deliveries of each key, in the order of the log, must rise.
+    /// First deliveries of each key, in the order of the log, must rise, but for rows for later.
     pub(super) fn check_order(&self) {
         let mut seen = HashSet::new();
         let mut last: HashMap<u64, i64> = HashMap::new();
         for &at in &self.log {
-            if seen.insert(at) {
+            if self.row(at).available_ms.is_none() && seen.insert(at) {
                 let last = last.entry(self.row(at).key).or_insert(0);
                 assert!(*last < at.seq, "{} after {last}", at.seq);
                 *last = at.seq;
