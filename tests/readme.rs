@@ -13,9 +13,10 @@ use self::pages::{blocks, keys, page, quoted, statements};
 use crate::support::{Kafka, Outbox, Receiver, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
+    "docs/chaos.md",
     "docs/failures.md",
     "docs/faults.md",
     "docs/metrics.md",

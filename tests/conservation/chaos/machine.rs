@@ -59,7 +59,7 @@ fn machine() -> String {
     let kib = memory.strip_suffix(" kB").and_then(|kib| kib.parse().ok());
     let memory_gib = kib.unwrap_or(0_u64) / (1024 * 1024);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let kernel = kernel.trim();
+    let kernel = kernel.trim().split('-').next().unwrap_or_default();
     format!("{cores} cores ({processor}), {memory_gib} GiB of memory, Linux {kernel}")
 }
 
