@@ -53,7 +53,7 @@ impl Window {
             return 0;
         };
         let shown = page.rows();
-        let (mut placed, mut delayed, mut refused) = (0, 0, false);
+        let (mut offered, mut placed, mut delayed) = (0, 0, 0);
         for range in page.ranges {
             let stands = self
                 .lanes
@@ -64,10 +64,8 @@ impl Window {
             }
             match &what {
                 What::Lanes { .. } => {
-                    let shown = range.rows.len();
-                    let taken = self.admit_lane(range, under_way.horizon, now_ms);
-                    placed += taken;
-                    refused |= taken < shown;
+                    offered += range.rows.len();
+                    placed += self.admit_lane(range, under_way.horizon, now_ms);
                 }
                 What::Key(key) => self.admit_key(key, range, under_way.horizon, now_ms),
                 What::Delayed | What::Late => {
@@ -76,7 +74,7 @@ impl Window {
             }
         }
         if matches!(what, What::Lanes { .. }) {
-            self.reader.is_stuck = refused && placed == 0;
+            self.reader.is_stuck = offered > 0 && placed == 0;
         }
         self.settled.clear();
         match what {

@@ -34,6 +34,12 @@ impl Place {
     }
 }
 
+impl Default for Place {
+    fn default() -> Self {
+        Self::START
+    }
+}
+
 /// One row of a page.
 #[derive(Debug)]
 pub struct Candidate {
@@ -66,6 +72,19 @@ pub struct Range {
     pub since_us: i64,
     /// At most this many rows.
     pub rows_max: usize,
+}
+
+impl Range {
+    /// Of the rows that are not for later, those with a higher number.
+    pub(super) fn above(lane: Lane, epoch: Epoch, above: i64, rows_max: usize) -> Self {
+        Self {
+            lane,
+            epoch,
+            above,
+            since_us: Place::START.available_us,
+            rows_max,
+        }
+    }
 }
 
 /// Which rows of the ranges.

@@ -40,7 +40,7 @@ pub(super) struct DelayedTimer {
 }
 
 /// How far a lane's delayed rows were read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Delayed {
     /// When the time of each came that is held, by its number.
     held: BTreeMap<i64, i64>,
@@ -56,20 +56,6 @@ pub(super) struct Delayed {
     finds_left: bool,
     /// Topics whose rows were passed over, and from where they must be read again.
     passed: HashMap<Arc<str>, Place>,
-}
-
-impl Default for Delayed {
-    fn default() -> Self {
-        Self {
-            held: BTreeMap::new(),
-            ahead: Place::START,
-            more: false,
-            has_left: false,
-            again: Place::START,
-            finds_left: false,
-            passed: HashMap::new(),
-        }
-    }
 }
 
 /// What came of a page.

@@ -17,7 +17,7 @@
 
 use super::Window;
 use super::aside::Asides;
-use super::ask::{Ask, Place, Range, Read, What};
+use super::ask::{Ask, Range, Read, What};
 use super::delayed::DelayedTimer;
 use super::lanes::LaneBook;
 use crate::decide::reading::{Horizon, Sighting};
@@ -110,7 +110,7 @@ impl Window {
     }
 
     /// Whether the last page was in vain, and the same one would be again.
-    pub fn is_stuck(&self) -> bool {
+    pub(super) fn is_stuck(&self) -> bool {
         self.reader.is_stuck
     }
 
@@ -176,13 +176,7 @@ impl Window {
         for (&lane, book) in held() {
             let above = book.cursor.position();
             let rows_max = if book.more { base + extra } else { base };
-            ranges.push(Range {
-                lane,
-                epoch: book.epoch,
-                above,
-                since_us: Place::START.available_us,
-                rows_max: rows_max.max(1),
-            });
+            ranges.push(Range::above(lane, book.epoch, above, rows_max.max(1)));
             skip.extend(book.known.range(above + 1..));
             spilled.extend(
                 book.spilled
@@ -216,13 +210,7 @@ impl Window {
             return None;
         }
         let room = self.room.key_rows_max().saturating_sub(rows).max(1);
-        let range = Range {
-            lane,
-            epoch: book.epoch,
-            above,
-            since_us: Place::START.available_us,
-            rows_max: room.min(rows_max),
-        };
+        let range = Range::above(lane, book.epoch, above, room.min(rows_max));
         Some(Read {
             what: What::Key(OrderingKey::clone(&self.keys[key_id].name)),
             skip: book.known.range(above + 1..).copied().collect(),
@@ -249,13 +237,7 @@ impl Window {
             what: What::Lanes {
                 spilled: spilled.collect(),
             },
-            ranges: vec![Range {
-                lane,
-                epoch: book.epoch,
-                above: book.cursor.position(),
-                since_us: Place::START.available_us,
-                rows_max: 1,
-            }],
+            ranges: vec![Range::above(lane, book.epoch, book.cursor.position(), 1)],
             skip: Vec::new(),
             bytes_max: self.room.free_bytes(),
         })
