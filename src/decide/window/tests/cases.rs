@@ -3,9 +3,8 @@
 use uuid::Uuid;
 
 use super::rows::{
-    ModelRow, RowState, candidate, failure, lease, policy_of, row_to, serve, waiting_row,
+    ModelRow, RowState, candidate, failure, lease, policy_of, row_to, serve, waiting_row, window_of,
 };
-use super::world::FOREVER_MS;
 use crate::decide::dead::OnDead;
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
@@ -13,13 +12,8 @@ use crate::outcome::{Class, Receipt};
 
 /// A window that holds lane 0 and has read, sent, confirmed and marked row 1.
 fn window_with_a_marked_row() -> (Window, EventRef) {
-    let limits = Limits {
-        rows: 10,
-        bytes: 10_000,
-    };
-    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
+    let mut window = window_of(policy_of(OnDead::Table), 10, 10_000);
     window.synced(0, 1);
-    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
     let row = ModelRow {
         at: EventRef {
             seq: 1,
@@ -103,13 +97,8 @@ fn a_durable_mark_that_someone_reset_is_sent_again() {
 
 /// A page is asked for in a new session, then its row's mark commits: the page shows it unpublished.
 fn assert_an_older_page_is_seen_through(meanwhile: impl FnOnce(&mut Window)) {
-    let limits = Limits {
-        rows: 10,
-        bytes: 10_000,
-    };
-    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
+    let mut window = window_of(policy_of(OnDead::Table), 10, 10_000);
     window.synced(0, 1);
-    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
     let row = waiting_row(EventRef {
         seq: 1,
         id: Uuid::from_u128(1),
@@ -154,12 +143,7 @@ fn nor_does_it_where_the_mark_has_become_durable_meanwhile() {
 
 #[test]
 fn a_hot_key_cannot_fill_the_window() {
-    let limits = Limits {
-        rows: 800,
-        bytes: 10_000_000,
-    };
-    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
-    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+    let mut window = window_of(policy_of(OnDead::Table), 800, 10_000_000);
     for seq in 1..=400_i64 {
         let id = Uuid::from_u128(u128::from(seq.unsigned_abs()));
         show(&mut window, &waiting_row(EventRef { seq, id }));
@@ -185,10 +169,6 @@ fn nothing_flies_once_the_lease_is_too_short_for_a_delivery() {
 
 #[test]
 fn a_topic_that_is_away_cannot_keep_another_from_flowing() {
-    let limits = Limits {
-        rows: 100,
-        bytes: 10_000_000,
-    };
     let mut outbox: BTreeMap<i64, Candidate> = (1..=5_000)
         .map(|seq| {
             (
@@ -197,8 +177,7 @@ fn a_topic_that_is_away_cannot_keep_another_from_flowing() {
             )
         })
         .collect();
-    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
-    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+    let mut window = window_of(policy_of(OnDead::Table), 100, 10_000_000);
     let mut delivered = Vec::new();
     let mut is_away = true;
     for now_ms in (0..400_000).step_by(7) {
@@ -222,16 +201,11 @@ fn a_topic_that_is_away_cannot_keep_another_from_flowing() {
 /// A client whose queue takes five records at a time.
 #[test]
 fn a_client_without_room_is_offered_all_again_and_no_refusal_counts_as_a_try() {
-    let limits = Limits {
-        rows: 20,
-        bytes: 10_000_000,
-    };
     let policy = Policy {
         attempts_max: 1,
         ..policy_of(OnDead::Table)
     };
-    let mut window = Window::new(Order::Strict, policy, limits, 1);
-    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+    let mut window = window_of(policy, 20, 10_000_000);
     let mut left: BTreeMap<_, _> = (1..=200).map(|seq| (seq, row_to("t", seq))).collect();
     let mut delivered = Vec::new();
     for now_ms in 0..2_000 {
@@ -280,14 +254,9 @@ fn fly(window: &mut Window, answer: Option<Class>, now_ms: u64, delivered: &mut 
 
 #[test]
 fn a_topic_that_refuses_has_one_probe_and_all_follow_in_order_once_it_is_taken() {
-    let limits = Limits {
-        rows: 100,
-        bytes: 10_000_000,
-    };
     let mut outbox: BTreeMap<i64, Candidate> =
         (1..=3_000).map(|seq| (seq, row_to("away", seq))).collect();
-    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
-    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+    let mut window = window_of(policy_of(OnDead::Table), 100, 10_000_000);
     let (mut delivered, mut flown_ms, mut notices) = (Vec::new(), Vec::new(), Vec::new());
     for now_ms in (0..1_000_000).step_by(9) {
         serve(&mut window, &outbox, now_ms);

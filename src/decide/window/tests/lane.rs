@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::rows::{failure, lease, place_of, policy_of, row_to};
-use super::world::FOREVER_MS;
+use super::rows::{failure, place_of, policy_of, row_to, window_of};
 use crate::decide::dead::OnDead;
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
@@ -54,12 +53,7 @@ pub(super) struct Lane0 {
 
 impl Lane0 {
     pub(super) fn new(on_dead: OnDead) -> Self {
-        let limits = Limits {
-            rows: 400,
-            bytes: 10_000_000,
-        };
-        let mut window = Window::new(Order::Strict, policy_of(on_dead), limits, 1);
-        window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+        let window = window_of(policy_of(on_dead), 400, 10_000_000);
         Self {
             window,
             now_ms: 0,

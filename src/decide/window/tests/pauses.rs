@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{lease, policy_of, row_to, serve};
-use super::world::FOREVER_MS;
+use super::rows::{policy_of, row_to, serve, window_of};
 use crate::decide::dead::OnDead;
 use crate::decide::window::*;
 use crate::outcome::Receipt;
@@ -11,13 +10,8 @@ use crate::outcome::Receipt;
 /// All rows are of one topic, which has half of the window and no report yet.
 #[test]
 fn a_page_in_vain_is_not_asked_for_again_until_something_lands() {
-    let limits = Limits {
-        rows: 100,
-        bytes: 10_000_000,
-    };
     let outbox: BTreeMap<i64, Candidate> = (1..=500).map(|seq| (seq, row_to("t", seq))).collect();
-    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
-    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+    let mut window = window_of(policy_of(OnDead::Table), 100, 10_000_000);
     let mut flying = Vec::new();
     for now_ms in 0..100 {
         serve(&mut window, &outbox, now_ms);

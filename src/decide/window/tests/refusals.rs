@@ -1,7 +1,6 @@
 //! Refusals, counted against a bound: whose fault each of them was.
 
-use super::rows::{failure, lease, policy_of, row_to};
-use super::world::FOREVER_MS;
+use super::rows::{failure, policy_of, row_to, window_of};
 use crate::decide::dead::OnDead;
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
@@ -13,12 +12,7 @@ fn window_with(rows: i64) -> Window {
         attempts_max: 1,
         ..policy_of(OnDead::Table)
     };
-    let limits = Limits {
-        rows: 100,
-        bytes: 1_000_000,
-    };
-    let mut window = Window::new(Order::Strict, policy, limits, 1);
-    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+    let mut window = window_of(policy, 100, 1_000_000);
     assert_eq!(window.next_ask(true, 50, 0), Some(Ask::Sight));
     window.sighted(Sighting {
         last_drawn: rows,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::world::{KEYS, LANES};
+use super::world::{FOREVER_MS, KEYS, LANES};
 use crate::decide::dead::{LetterTopic, OnDead};
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
@@ -113,6 +113,13 @@ pub(super) fn policy_of(on_dead: OnDead) -> Policy {
         backoff_min_ms: 50,
         backoff_max_ms: 2_000,
     }
+}
+
+/// A window of so many rows and bytes that holds lane 0 for good.
+pub(super) fn window_of(policy: Policy, rows: usize, bytes: usize) -> Window {
+    let mut window = Window::new(Order::Strict, policy, Limits { rows, bytes }, 1);
+    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
+    window
 }
 
 pub(super) fn candidate(row: &ModelRow) -> Candidate {

@@ -1,7 +1,6 @@
 //! Whose turn it is to be asked, where an answer takes longer than the time between two asks.
 
-use super::rows::{ModelRow, RowState, candidate, lease, policy_of};
-use super::world::FOREVER_MS;
+use super::rows::{ModelRow, RowState, candidate, policy_of, window_of};
 use crate::decide::dead::OnDead;
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
@@ -12,13 +11,8 @@ const ANSWER_MS: u64 = 500;
 const ASKS: usize = 40;
 
 fn window() -> Window {
-    let limits = Limits {
-        rows: 40,
-        bytes: 10_000,
-    };
-    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
+    let mut window = window_of(policy_of(OnDead::Table), 40, 10_000);
     window.synced(0, 1);
-    window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
     window
 }
 
