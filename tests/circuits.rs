@@ -25,14 +25,17 @@ const COUNTED_WITHIN: Duration = Duration::from_secs(4);
 /// A sample of the backlog visits so many entries at most, every fifteen seconds.
 const SAMPLED_MAX: u64 = 20_000;
 
-/// Entries of the poll's index that were visited so far, once it has counted them.
-async fn visited(outbox: &Outbox) -> i64 {
-    sqlx::query_scalar(
-        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'outbox_unpublished'",
-    )
-    .fetch_one(&outbox.pool)
-    .await
-    .expect("the index is there")
+/// The index of the poll, and that of the rows for later.
+const UNPUBLISHED: &str = "outbox_unpublished";
+const DELAYED: &str = "outbox_delayed";
+
+/// Entries of an index that were visited so far, once a session has counted them.
+async fn visited(outbox: &Outbox, index: &str) -> i64 {
+    sqlx::query_scalar("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = $1")
+        .bind(index)
+        .fetch_one(&outbox.pool)
+        .await
+        .expect("the index is there")
 }
 
 /// Writes one event each to two hundred aggregates, in every lane, and waits for them: then each lane
@@ -46,9 +49,9 @@ async fn read_to_the_end(outbox: &Outbox) {
         .await;
     wait_for_published(outbox, 200).await;
     // A session's visits show up to a second later, and those of an idle relay are few.
-    let mut last = (visited(outbox).await, Instant::now());
+    let mut last = (visited(outbox, UNPUBLISHED).await, Instant::now());
     eventually("the first walk is counted", SOON, async || {
-        let now = visited(outbox).await;
+        let now = visited(outbox, UNPUBLISHED).await;
         if now - last.0 > 5_000 {
             last = (now, Instant::now());
         }
@@ -61,12 +64,13 @@ async fn read_to_the_end(outbox: &Outbox) {
 /// meanwhile than samples of the backlog explain: who walks over what waits visits a million.
 async fn assert_cheap(outbox: &Outbox) {
     let published = outbox.count("published_at IS NOT NULL").await;
-    let (before, begun) = (visited(outbox).await, Instant::now());
+    let (before, begun) = (visited(outbox, UNPUBLISHED).await, Instant::now());
     for n in 1..=20 {
         outbox.write(&format!("healthy {n}"), "{}").await;
         wait_for_published(outbox, published + n).await;
     }
-    let cost = u64::try_from(visited(outbox).await - before).expect("visits are counted up");
+    let cost =
+        u64::try_from(visited(outbox, UNPUBLISHED).await - before).expect("visits are counted up");
     let samples = begun.elapsed().as_secs() / 15 + 2;
     let polls_max = 20_000;
     assert!(
@@ -163,16 +167,6 @@ async fn what_waits_behind_an_open_circuit_costs_nobody_anything_and_goes_on_in_
     );
 }
 
-/// Entries of the index of delayed rows that were visited so far, once a session has counted them.
-async fn visited_delayed(outbox: &Outbox) -> i64 {
-    sqlx::query_scalar(
-        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'outbox_delayed'",
-    )
-    .fetch_one(&outbox.pool)
-    .await
-    .expect("the index is there")
-}
-
 /// A page of what was passed over is looked at again each second, and a few rows are new.
 const VISITS_PER_SECOND: u64 = 2_000;
 
@@ -219,7 +213,7 @@ async fn delayed_rows_behind_an_open_circuit_keep_no_others_of_their_lane_and_go
             .ok_or(format!("after {waited:?}"))
     })
     .await;
-    let (before, begun) = (visited_delayed(&outbox).await, Instant::now());
+    let (before, begun) = (visited(&outbox, DELAYED).await, Instant::now());
     let mut others = 50;
     while begun.elapsed() < COUNTED_WITHIN * 2 {
         outbox
@@ -231,7 +225,7 @@ async fn delayed_rows_behind_an_open_circuit_keep_no_others_of_their_lane_and_go
         others += 1;
         wait_for_published(&outbox, others).await;
     }
-    let visits = u64::try_from(visited_delayed(&outbox).await - before).expect("they count up");
+    let visits = u64::try_from(visited(&outbox, DELAYED).await - before).expect("they count up");
     println!("{visits} entries visited in {:?}", begun.elapsed());
     let seconds = begun.elapsed().as_secs() + 2;
     let visits_max = (seconds / 15 + 1) * SAMPLED_MAX + seconds * VISITS_PER_SECOND;
