@@ -87,9 +87,7 @@ impl Reader {
     }
 
     fn candidate(&mut self, mut fetched: Fetched) -> Candidate {
-        let (at, wait_ms) = (fetched.event.at, fetched.event.wait_ms);
         let judged = fetched.event.judged.take();
-        let key = fetched.event.key.clone();
         let topic = self.route.topic(&fetched.event);
         let content = match (&topic, fetched.unfit) {
             (_, Some(defect)) => Err(defect),
@@ -97,11 +95,11 @@ impl Reader {
             (Ok(topic), None) => self.envelope.record(&fetched.event, Arc::clone(topic)),
         };
         Candidate {
-            at,
-            key,
+            at: fetched.event.at,
+            key: fetched.event.key,
             topic: topic.unwrap_or_else(|_| Arc::from("")),
             available_us: fetched.available_us,
-            wait_ms,
+            wait_ms: fetched.event.wait_ms,
             judged,
             content: content.map_err(Failure::from),
         }

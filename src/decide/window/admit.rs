@@ -10,7 +10,6 @@
 //!   before it;
 //! - a row is taken once: by `(seq, id)`, for a number alone may be another event.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::ask::{Candidate, Page, PageRange, What};
@@ -185,7 +184,7 @@ impl Window {
         if matches!(knowledge, Knowledge::LostMark) {
             self.confirm_again(lane, row.at);
         } else {
-            let mut parked = Row {
+            let mut parked = Box::new(Row {
                 at: row.at,
                 content: row.content,
                 failures: 0,
@@ -194,7 +193,7 @@ impl Window {
                 sentence: None,
                 alone: false,
                 due_ms: now_ms + row.wait_ms,
-            };
+            });
             if let Some(judged) = row.judged {
                 self.resume(&mut parked, judged, now_ms);
             }
@@ -206,6 +205,12 @@ impl Window {
 
     /// What is known of a row; from now on it counts as read in this session.
     fn knowledge(&mut self, lane: Lane, at: EventRef) -> Knowledge {
+        if let Some(book) = self.lanes.get_mut(&lane)
+            && book.is_news(at.seq)
+        {
+            self.highest_shown = self.highest_shown.max(at.seq);
+            return Knowledge::New;
+        }
         if self.open.contains_key(&at) {
             if let Some(book) = self.lanes.get_mut(&lane) {
                 book.known.insert(at.seq);
@@ -231,13 +236,13 @@ impl Window {
     }
 
     fn key_id(&mut self, lane: Lane, key: OrderingKey) -> usize {
-        match self.names.entry(Arc::new(key)) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                let name = Arc::clone(new.key());
-                *new.insert(self.keys.insert(KeyBook::new(name, lane)))
-            }
+        if let Some(&known) = self.names.get(&key) {
+            return known;
         }
+        let name = Arc::new(key);
+        let key_id = self.keys.insert(KeyBook::new(Arc::clone(&name), lane));
+        self.names.insert(name, key_id);
+        key_id
     }
 
     /// Counts a row in, and finds its queue.

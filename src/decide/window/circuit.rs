@@ -177,7 +177,7 @@ impl Window {
     }
 
     /// Takes all parked rows out of a queue, and the queue out of the lists.
-    pub(super) fn unpark(&mut self, queue_id: usize) -> std::collections::VecDeque<Row> {
+    pub(super) fn unpark(&mut self, queue_id: usize) -> std::collections::VecDeque<Box<Row>> {
         let queue = &mut self.queues[queue_id];
         let (lane, parked) = (queue.lane, queue.drop_parked());
         if let Some(listed_ms) = queue.listed_ms.take() {

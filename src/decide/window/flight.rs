@@ -73,7 +73,7 @@ impl Window {
         if row.sentence.is_some() {
             match report {
                 Ok(receipt) => self.letter_confirmed(queue_id, *row, receipt),
-                Err(failure) => self.letter_failed(queue_id, *row, &failure, now_ms),
+                Err(failure) => self.letter_failed(queue_id, row, &failure, now_ms),
             }
             return;
         }
@@ -100,7 +100,7 @@ impl Window {
                     row.attempts += 1;
                     row.first_failed_ms.get_or_insert(now_ms);
                 }
-                self.take_back(queue_id, *row, &failure, now_ms);
+                self.take_back(queue_id, row, &failure, now_ms);
             }
         }
     }
@@ -117,13 +117,15 @@ impl Window {
 
     /// A marker's batch committed: its rows leave the window.
     pub fn marked(&mut self, marker: usize, now_ms: u64) {
-        for at in self.marks.commit(marker, self.reader.ticket) {
+        let batch = self.marks.commit(marker, self.reader.ticket);
+        for &at in batch.rows() {
             // A row that was put back flies again while its old mark is written once more.
             let stage = self.open.get(&at).map(|open| &open.stage);
             if matches!(stage, Some(Stage::Confirmed)) {
                 self.close(at, now_ms);
             }
         }
+        self.marks.remember(batch);
     }
 
     /// A marker's batch failed, or may have: it is offered again.
@@ -176,7 +178,7 @@ impl Window {
     }
 
     /// Puts a row in flight, or judges it if it can have no record.
-    fn launch(&mut self, queue_id: usize, row: Row, now_ms: u64) -> Option<EventRef> {
+    fn launch(&mut self, queue_id: usize, row: Box<Row>, now_ms: u64) -> Option<EventRef> {
         let at = row.at;
         let lane = self.queues[queue_id].lane;
         if let Some(book) = self.lanes.get_mut(&lane) {
@@ -187,13 +189,13 @@ impl Window {
             self.condemn(queue_id, row, &failure, now_ms);
             return None;
         }
-        self.open.get_mut(&at)?.stage = Stage::Flying(Box::new(row));
+        self.open.get_mut(&at)?.stage = Stage::Flying(row);
         Some(at)
     }
 
     /// A flight failed: its row waits for its next try, is tried alone, is judged, is left to the
     /// outbox, or is given up with its lane.
-    fn take_back(&mut self, queue_id: usize, mut row: Row, failure: &Failure, now_ms: u64) {
+    fn take_back(&mut self, queue_id: usize, mut row: Box<Row>, failure: &Failure, now_ms: u64) {
         let (at, lane) = (row.at, self.queues[queue_id].lane);
         if self.lanes.get(&lane).is_none_or(super::LaneBook::is_lost) {
             self.queues[queue_id].land();

@@ -48,6 +48,8 @@ pub(super) struct LaneBook {
     pub(super) more: bool,
     /// When it was last read from the start, in boot milliseconds.
     pub(super) swept_ms: u64,
+    /// Nothing with a higher number was ever shown of it.
+    shown: i64,
     /// Numbers read in this session and not yet forgotten.
     pub(super) known: BTreeSet<i64>,
     /// Its rows for later.
@@ -65,7 +67,7 @@ pub(super) struct LaneBook {
 }
 
 impl LaneBook {
-    fn new(lease: Lease, fly_until_ms: u64, now_ms: u64) -> Self {
+    fn new(lease: Lease, fly_until_ms: u64, shown: i64, now_ms: u64) -> Self {
         Self {
             epoch: lease.epoch,
             phase: Phase::Held,
@@ -75,6 +77,7 @@ impl LaneBook {
             cursor: Cursor::default(),
             more: false,
             swept_ms: now_ms,
+            shown,
             known: BTreeSet::new(),
             delayed: Delayed::default(),
             spilled: HashSet::new(),
@@ -125,6 +128,14 @@ impl LaneBook {
     /// It left the turns.
     pub(super) fn end_turn(&mut self) {
         self.in_turn = false;
+    }
+
+    /// Whether a number is above all that was ever shown of this lane, so that nothing can be known
+    /// of its row; from now on it is not.
+    pub(super) fn is_news(&mut self, seq: i64) -> bool {
+        let is_news = seq > self.shown;
+        self.shown = self.shown.max(seq);
+        is_news
     }
 
     /// A row left the window.
@@ -178,7 +189,7 @@ impl Window {
     ///
     /// Lanes named by [`Window::lingering`] must not be claimed.
     pub fn acquire(&mut self, lease: Lease, fly_until_ms: u64, now_ms: u64) {
-        let book = LaneBook::new(lease, fly_until_ms, now_ms);
+        let book = LaneBook::new(lease, fly_until_ms, self.highest_shown, now_ms);
         let known = self.lanes.insert(lease.lane, book);
         debug_assert!(known.is_none(), "a lane is claimed once");
     }

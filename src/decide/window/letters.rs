@@ -31,7 +31,13 @@ impl Window {
     }
 
     /// A row that is out of its queue's parked and flying ones failed for good.
-    pub(super) fn condemn(&mut self, queue_id: usize, mut row: Row, why: &Failure, now_ms: u64) {
+    pub(super) fn condemn(
+        &mut self,
+        queue_id: usize,
+        mut row: Box<Row>,
+        why: &Failure,
+        now_ms: u64,
+    ) {
         let judgement = Judgement {
             class: why.class,
             error: why.to_string(),
@@ -113,7 +119,7 @@ impl Window {
                 if let Some(sentence) = &mut row.sentence {
                     sentence.is_written = true;
                 }
-                self.wait_as_letter(queue_id, *row, now_ms);
+                self.wait_as_letter(queue_id, row, now_ms);
             }
             (DeadState::Blocked | DeadState::DeadLetterPending, _) => {
                 self.settled.insert(at, self.reader.ticket);
@@ -129,7 +135,7 @@ impl Window {
 
     /// Parks a row until its dead letter flies, or leaves it to the outbox where another one is
     /// the probe of its dead letter's topic.
-    fn wait_as_letter(&mut self, queue_id: usize, mut row: Row, now_ms: u64) {
+    fn wait_as_letter(&mut self, queue_id: usize, mut row: Box<Row>, now_ms: u64) {
         let (at, lane) = (row.at, self.queues[queue_id].lane);
         if self.lanes.get(&lane).is_none_or(super::LaneBook::is_lost) {
             self.close(at, now_ms);
@@ -153,7 +159,7 @@ impl Window {
     }
 
     /// Puts a held row back at its place in its queue.
-    pub(super) fn park_again(&mut self, queue_id: usize, row: Row, now_ms: u64) {
+    pub(super) fn park_again(&mut self, queue_id: usize, row: Box<Row>, now_ms: u64) {
         if let Some(open) = self.open.get_mut(&row.at) {
             open.stage = Stage::Parked;
         }
@@ -266,7 +272,7 @@ impl Window {
     pub(super) fn letter_failed(
         &mut self,
         queue_id: usize,
-        mut row: Row,
+        mut row: Box<Row>,
         failure: &Failure,
         now_ms: u64,
     ) {
@@ -289,7 +295,7 @@ impl Window {
                     let (at, state) = (row.at, DeadState::DeadLetterPending);
                     self.bury(queue_id, at, state, judgement);
                     if let Some(open) = self.open.get_mut(&at) {
-                        open.stage = Stage::Burying(state, Some(Box::new(row)));
+                        open.stage = Stage::Burying(state, Some(row));
                     }
                 }
             }

@@ -15,7 +15,7 @@
 
 use std::collections::VecDeque;
 
-use foldhash::HashMap;
+use foldhash::HashSet;
 
 use crate::event::EventRef;
 use crate::outcome::Receipt;
@@ -28,19 +28,42 @@ pub(super) struct Marked {
     /// The reader's session in which its batch began: its answer may come after a crash that took
     /// it back, when another session reads already.
     pub(super) session: u64,
-    /// The session of the synchronous commits that stood when its batch began.
+}
+
+/// Rows whose marks committed together.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// In `seq` order.
+    rows: Vec<EventRef>,
+    /// Those of them that are to be sent or marked anew.
+    forgotten: HashSet<EventRef>,
+    marked: Marked,
+    /// The session of the synchronous commits that stood when it began.
     sync_session: u64,
-    /// The how-manieth mark it is.
-    ordinal: u64,
+    /// How many marks had committed with it.
+    committed: u64,
+}
+
+impl Batch {
+    /// Its rows in `seq` order.
+    pub(super) fn rows(&self) -> &[EventRef] {
+        &self.rows
+    }
+
+    fn holds(&self, at: EventRef) -> bool {
+        self.rows.binary_search(&at).is_ok() && !self.forgotten.contains(&at)
+    }
 }
 
 /// Confirmed rows on their way to their marks, one lot for each marking session.
 #[derive(Debug)]
 pub(super) struct Marks {
     lots: Vec<Lot>,
-    remembered: HashMap<EventRef, Marked>,
-    /// The remembered rows in the order in which their marks committed.
-    by_age: VecDeque<(u64, EventRef)>,
+    /// Remembered rows in the order in which their marks committed. A row is looked for only where
+    /// an old number shows up again, so that they are kept as they came.
+    batches: VecDeque<Batch>,
+    /// Those that a crash may have taken back, until they are marked again.
+    doubtful: Vec<Batch>,
     committed: u64,
     /// The session of the last synchronous commit.
     sync_session: u64,
@@ -60,8 +83,8 @@ impl Marks {
     pub(super) fn new(markers: usize) -> Self {
         Self {
             lots: (0..markers.max(1)).map(|_| Lot::default()).collect(),
-            remembered: HashMap::default(),
-            by_age: VecDeque::new(),
+            batches: VecDeque::new(),
+            doubtful: Vec::new(),
             committed: 0,
             sync_session: 0,
         }
@@ -80,7 +103,7 @@ impl Marks {
 
     /// Takes in a row whose mark a crash took back.
     pub(super) fn confirm_again(&mut self, at: EventRef, lane: i16) {
-        self.remembered.remove(&at);
+        self.forget(at);
         self.lot(lane).confirmed.push(at);
     }
 
@@ -92,6 +115,7 @@ impl Marks {
             return None;
         }
         lot.confirmed.sort_unstable();
+        lot.confirmed.dedup();
         let rest = lot.confirmed.split_off(lot.confirmed.len().min(max));
         lot.marking = std::mem::replace(&mut lot.confirmed, rest);
         (lot.session, lot.sync_session) = (session, self.sync_session);
@@ -103,24 +127,39 @@ impl Marks {
         self.lots[marker].confirmed.len()
     }
 
-    /// The batch under way committed; the reader has begun `ticket` meanwhile.
-    pub(super) fn commit(&mut self, marker: usize, ticket: u64) -> Vec<EventRef> {
+    /// The batch under way committed; the reader has begun `ticket` meanwhile. It is to be
+    /// remembered.
+    pub(super) fn commit(&mut self, marker: usize, ticket: u64) -> Batch {
         let lot = &mut self.lots[marker];
-        let (session, sync_session) = (lot.session, lot.sync_session);
-        let batch = std::mem::take(&mut lot.marking);
-        for &at in &batch {
-            self.committed += 1;
-            let ordinal = self.committed;
-            let note = Marked {
+        let rows = std::mem::take(&mut lot.marking);
+        self.committed += u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Batch {
+            rows,
+            forgotten: HashSet::default(),
+            marked: Marked {
                 ticket,
-                session,
-                sync_session,
-                ordinal,
-            };
-            self.remembered.insert(at, note);
-            self.by_age.push_back((ordinal, at));
+                session: lot.session,
+            },
+            sync_session: lot.sync_session,
+            committed: self.committed,
         }
-        batch
+    }
+
+    /// Remembers a batch until its marks are durable.
+    pub(super) fn remember(&mut self, batch: Batch) {
+        for old in &mut self.doubtful {
+            old.forgotten.extend(
+                batch
+                    .rows
+                    .iter()
+                    .filter(|at| old.rows.binary_search(at).is_ok()),
+            );
+        }
+        self.doubtful
+            .retain(|old| old.forgotten.len() < old.rows.len());
+        if !batch.rows.is_empty() {
+            self.batches.push_back(batch);
+        }
     }
 
     /// The batch under way failed, or may have: it is tried again.
@@ -139,36 +178,39 @@ impl Marks {
     /// still show unpublished is remembered until the next such commit.
     pub(super) fn synced(&mut self, committed: u64, sync_session: u64, answered: u64) {
         self.sync_session = sync_session;
-        while let Some(&(ordinal, at)) = self.by_age.front() {
-            let marked = self.recall(at).filter(|marked| marked.ordinal == ordinal);
-            if ordinal > committed || marked.is_some_and(|marked| marked.ticket > answered) {
+        while let Some(batch) = self.batches.front() {
+            if batch.committed > committed || batch.marked.ticket > answered {
                 break;
             }
-            self.by_age.pop_front();
-            let Some(marked) = marked else {
-                continue;
-            };
-            if marked.sync_session == sync_session {
-                self.remembered.remove(&at);
-            } else {
-                // It stays remembered meanwhile. It flies no more, so any marker may have it.
-                self.lot(0).confirmed.push(at);
+            let is_durable = batch.sync_session == sync_session;
+            let batch = self.batches.pop_front().filter(|_| !is_durable);
+            if let Some(batch) = batch {
+                // Its rows fly no more, so any marker may have them.
+                let again = batch.rows.iter().filter(|&at| batch.holds(*at));
+                self.lots[0].confirmed.extend(again);
+                self.doubtful.push(batch);
             }
         }
     }
 
     /// How many names are remembered.
     pub(super) fn remembered(&self) -> usize {
-        self.by_age.len()
+        let batches = self.batches.iter().chain(&self.doubtful);
+        batches.map(|batch| batch.rows.len()).sum()
     }
 
     /// When a remembered row was marked.
     pub(super) fn recall(&self, at: EventRef) -> Option<Marked> {
-        self.remembered.get(&at).copied()
+        let mut batches = self.batches.iter().rev().chain(&self.doubtful);
+        Some(batches.find(|batch| batch.holds(at))?.marked)
     }
 
-    /// Forgets a row that is to be sent anew.
+    /// Forgets a row that is to be sent or marked anew.
     pub(super) fn forget(&mut self, at: EventRef) {
-        self.remembered.remove(&at);
+        for batch in self.batches.iter_mut().chain(&mut self.doubtful) {
+            if batch.holds(at) {
+                batch.forgotten.insert(at);
+            }
+        }
     }
 }

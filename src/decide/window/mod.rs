@@ -177,6 +177,8 @@ pub struct Window {
     /// Rows set aside for good, until every statement that may not show it has been answered.
     settled: HashMap<EventRef, u64>,
     notices: Vec<Notice>,
+    /// Nothing with a higher number was ever shown of any lane.
+    highest_shown: i64,
     /// Keys whose skipped rows may be read again, by when.
     refills: BTreeSet<(u64, usize)>,
     marks: Marks,
@@ -203,6 +205,7 @@ impl Window {
             asides: Asides::default(),
             settled: HashMap::default(),
             notices: Vec::new(),
+            highest_shown: 0,
             refills: BTreeSet::new(),
             marks: Marks::new(markers),
             burials: Vec::new(),

@@ -17,7 +17,7 @@ use crate::event::{EventRef, Lane};
 use crate::outcome::{Failure, Judgement};
 use crate::record::Record;
 
-/// One row that is held.
+/// One row that is held. It stays where it is from its page to its outcome.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) at: EventRef,
@@ -55,7 +55,7 @@ pub(super) struct Queue {
     /// Since when it is listed: 0 in its lane's ready list, otherwise when its wait ends.
     pub(super) listed_ms: Option<u64>,
     order: Order,
-    parked: VecDeque<Row>,
+    parked: VecDeque<Box<Row>>,
     flying: usize,
     /// Nothing flies until all that fly have reported.
     holding: bool,
@@ -79,7 +79,7 @@ impl Queue {
 
     /// Parks a row at its place: by `seq`, or by when it is due where rows do not wait for each
     /// other.
-    pub(super) fn park(&mut self, row: Row) {
+    pub(super) fn park(&mut self, row: Box<Row>) {
         let unordered = self.order == Order::None;
         let rank = |row: &Row| (if unordered { row.due_ms } else { 0 }, row.at.seq);
         let place = self
@@ -97,7 +97,7 @@ impl Queue {
     }
 
     /// Takes the head, which `head_due_ms` allowed to fly.
-    pub(super) fn take_head(&mut self) -> Option<Row> {
+    pub(super) fn take_head(&mut self) -> Option<Box<Row>> {
         let row = self.parked.pop_front()?;
         if row.content.is_err() {
             self.burying = true;
@@ -131,7 +131,7 @@ impl Queue {
     }
 
     /// Forgets every parked row; what flies still reports.
-    pub(super) fn drop_parked(&mut self) -> VecDeque<Row> {
+    pub(super) fn drop_parked(&mut self) -> VecDeque<Box<Row>> {
         std::mem::take(&mut self.parked)
     }
 }
