@@ -55,7 +55,6 @@ use self::letter::Outgoing;
 use self::marker::Marker;
 use self::meter::Meter;
 use self::reader::Reader;
-use self::start::Ready;
 pub(crate) use self::start::kafka_config;
 use self::timing::Timing;
 use crate::decide::dead::{LetterTopic, Policy};
@@ -64,7 +63,9 @@ use crate::decide::route::{Route, RouteError};
 use crate::decide::topic::Allowed;
 use crate::decide::window::{Limits, Window};
 use crate::kafka::KafkaError;
+use crate::kafka::admin::Admin;
 use crate::kafka::producer::{self, KafkaPublisher};
+use crate::kafka::publish::Landing;
 use crate::outbox::backlog::Backlog;
 use crate::outbox::error::OutboxError;
 use crate::outbox::identity::Mismatch;
@@ -127,11 +128,15 @@ pub async fn run(
     metrics: Metrics,
 ) -> Result<Option<Ended>, RelayError> {
     let plan = Plan::new(settings, metrics)?;
-    let started = tokio::select! {
-        started = start::wait_for_dependencies(&plan, options, &probes) => started?,
+    let kafka = kafka_config(settings);
+    // It takes half a second to its first record, which passes while all else is looked at.
+    let producer = producer::start(kafka.clone())?;
+    let admin = Admin::start(&kafka)?;
+    tokio::select! {
+        agreed = start::wait_for_dependencies(&plan, &admin, options, &probes) => agreed?,
         () = shutdown.wait() => return Ok(None),
-    };
-    let ended = plan.run(started, shutdown, probes).await?;
+    }
+    let ended = plan.run(producer, admin, shutdown, probes).await;
     Ok(Some(ended))
 }
 
@@ -196,11 +201,11 @@ impl Plan {
     /// Starts the tasks, runs the loop to its end, and sees the tasks off.
     async fn run(
         self,
-        ready: Ready,
+        (publisher, landings): (KafkaPublisher, mpsc::UnboundedReceiver<Landing>),
+        admin: Admin,
         shutdown: Shutdown,
         probes: watch::Sender<Readiness>,
-    ) -> Result<Ended, RelayError> {
-        let (publisher, landings) = producer::start(ready.kafka)?;
+    ) -> Ended {
         let publisher = Arc::new(publisher);
         let warden = warden::start(
             Arc::clone(&publisher),
@@ -209,7 +214,7 @@ impl Plan {
         );
         let (news_out, news) = mpsc::channel(NEWS_MAX);
         let marks_committed = Arc::new(AtomicU64::new(0));
-        let (told, probe) = probe::start(ready.admin, Arc::clone(&publisher));
+        let (told, probe) = probe::start(admin, Arc::clone(&publisher));
         let (keeper, keeping) = self.start_keeper(Ties {
             news: news_out.clone(),
             marks_committed: Arc::clone(&marks_committed),
@@ -259,7 +264,7 @@ impl Plan {
         warden.abort();
         probe.abort();
         see_off(tasks, &publisher).await;
-        Ok(ended)
+        ended
     }
 
     fn start_keeper(&self, ties: Ties) -> (mpsc::UnboundedSender<news::Errand>, JoinHandle<()>) {

@@ -27,28 +27,18 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The brokers get this long to answer a look.
 const KAFKA_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the start found.
-#[derive(Debug)]
-pub(super) struct Ready {
-    /// The client configuration that reached Kafka.
-    pub(super) kafka: ClientConfig,
-    /// The client that asked it.
-    pub(super) admin: Admin,
-}
-
 /// Waits until everything is there and agrees.
 pub(super) async fn wait_for_dependencies(
     plan: &Plan,
+    admin: &Admin,
     options: Options,
     probes: &watch::Sender<Readiness>,
-) -> Result<Ready, RelayError> {
+) -> Result<(), RelayError> {
     let mut session = plan.session(Purpose::Keep);
     let agreed = wait_for_tables(plan, &mut session, probes).await;
     agreed.check_versions()?;
     warn_of_routing(plan, &agreed);
-    let kafka = kafka_config(&plan.settings);
-    let admin = Admin::start(&kafka)?;
-    let cluster_id = wait_for_kafka(plan, &admin, &mut session, probes).await;
+    let cluster_id = wait_for_kafka(plan, admin, &mut session, probes).await;
     if !options.adopt_kafka_cluster {
         agreed.check_cluster(&cluster_id)?;
     }
@@ -62,7 +52,7 @@ pub(super) async fn wait_for_dependencies(
         kafka.cluster = cluster_id,
         "relay started"
     );
-    Ok(Ready { kafka, admin })
+    Ok(())
 }
 
 /// The client's properties that settings make.
