@@ -9,9 +9,11 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 
-# The dependencies are a layer of their own, made again only where one of these two files changes:
-# they are compiled for an empty program, of which nothing is left for cargo to mistake for ours.
+# The dependencies are a layer of their own, made again only where one of these files changes:
+# they are compiled for an empty program, of which nothing is left for cargo to mistake for ours. Cargo
+# asks for the manifest of the benchmark, and compiles nothing of it.
 COPY Cargo.toml Cargo.lock ./
+COPY benches/Cargo.toml benches/Cargo.toml
 RUN mkdir src \
     && touch src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \

@@ -1,14 +1,14 @@
 # Every command a developer needs; `make` alone lists them.
 #
 # One target folder and one profile serve checks and tests, so that each dependency is checked once
-# and compiled once. The demo alone is a release build.
+# and compiled once. The demo and the benchmark alone are release builds.
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check
+.PHONY: help demo test chaos bench bench-quick check
 
 ARGS ?=
 
 help: ## list the commands
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: ## run the relay on a throw-away PostgreSQL and Kafka; ARGS="--for 20s" ends it by itself
 	@scripts/stage 'what the demo needs' scripts/install demo
@@ -25,9 +25,20 @@ chaos: ## strike relays, servers and wires for long, and write a report: CHAOS_M
 	@scripts/stage "Apache Kafka's jars" scripts/kafka-jars
 	@scripts/stage 'chaos' cargo test --locked --test main -- --ignored --nocapture chaos
 
+bench: ## measure against what people use today, some 2 h 30; ARGS="drain latency --rounds 1" for a part
+	@scripts/stage 'what the benchmark needs' scripts/install bench
+	@scripts/stage "Apache Kafka's jars" scripts/kafka-jars
+	@scripts/stage 'build' cargo build --release --locked -p outbox-relay -p outbox-relay-bench
+	@cargo run --quiet --release --locked -p outbox-relay-bench --bin outbox-relay-bench -- $(ARGS)
+
+bench-quick: ## the same in some 3 minutes, for daily work
+	@$(MAKE) --no-print-directory bench ARGS="--quick $(ARGS)"
+
 check: ## format, lints and documentation
 	@scripts/stage 'what the build needs' scripts/install build
-	@scripts/stage 'format' cargo fmt --check
+	@scripts/stage 'format' cargo fmt --all --check
 	@scripts/stage 'lints' cargo clippy --locked --all-targets -- -D warnings
+	@scripts/stage 'lints of the benchmark' \
+		cargo clippy --locked -p outbox-relay-bench --all-targets -- -D warnings
 	@scripts/stage 'documentation' env RUSTDOCFLAGS='-D warnings' \
 		cargo doc --locked --no-deps --document-private-items

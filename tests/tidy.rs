@@ -59,6 +59,8 @@ const NOTES: [&str; 3] = ["FIXME", "TODO", "XXX"];
 /// What waits for the tests, and what makes a wire slow.
 const MAY_SLEEP: [&str; 2] = ["tests/support/eventually.rs", "tests/support/proxy.rs"];
 const LINES_MAX: usize = 400;
+/// Files that hold figures and no text.
+const DATA: [&str; 2] = ["csv", "jsonl"];
 
 /// A file: its path below the root, with slashes, and its text.
 struct Source {
@@ -219,7 +221,9 @@ fn collect(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
         let path = entry.expect("the folder stays while it is read").path();
         if path.is_dir() {
             collect(root, &path, sources);
-        } else if path.extension().is_none_or(|ending| ending != "csv")
+        } else if !path
+            .extension()
+            .is_some_and(|ending| DATA.iter().any(|data| ending == *data))
             && let Ok(text) = fs::read_to_string(&path)
         {
             let path = path

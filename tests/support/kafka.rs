@@ -49,6 +49,9 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 ";
 
+/// A quick start counts in a test, not the speed of a long run.
+const QUICK: &[&str] = &["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
 /// What the broker logs, and that to its standard output.
 const LOGGING: &str = "\
 appender.stdout.type=Console
@@ -76,6 +79,8 @@ pub(crate) struct Listener<'a> {
 pub(super) struct OwnBroker {
     jars: PathBuf,
     folder: PathBuf,
+    /// How its Java is set.
+    machine: &'static [&'static str],
     process: Option<Process>,
 }
 
@@ -94,7 +99,7 @@ impl Kafka {
 
     /// A broker for one test alone, with settings that win over ours.
     pub(crate) async fn private(settings: &[(&str, &str)]) -> Self {
-        Self::guarded(settings, None, &[]).await
+        Self::private_on(QUICK, settings).await
     }
 
     /// A broker for one test alone, and a proxy before it. Who begins with the proxy's address is
@@ -124,8 +129,23 @@ impl Kafka {
         format: &[&str],
     ) -> Self {
         let port = process::free_port();
+        let own = OwnBroker::create(port, settings, listener).await;
+        Self::launch(own, port, format).await
+    }
+
+    /// A broker for one test alone, whose Java is told other things than to start quickly.
+    pub(crate) async fn private_on(
+        machine: &'static [&'static str],
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let port = process::free_port();
+        let mut own = OwnBroker::create(port, settings, None).await;
+        own.machine = machine;
+        Self::launch(own, port, &[]).await
+    }
+
+    async fn launch(mut own: OwnBroker, port: u16, format: &[&str]) -> Self {
         let brokers = format!("127.0.0.1:{port}");
-        let mut own = OwnBroker::create(port, settings, listener).await;
         own.format(&cluster_id(), format).await;
         own.start(&brokers).await;
         Self {
@@ -221,6 +241,7 @@ impl OwnBroker {
         Self {
             jars: jars().await,
             folder,
+            machine: QUICK,
             process: None,
         }
     }
@@ -268,12 +289,11 @@ impl OwnBroker {
         self.process.as_ref().expect("the broker is running")
     }
 
-    /// A quick start counts here, not the speed of a long run.
     fn java(&self, class: &str) -> Command {
         let mut command = process::mortal("KILL", None, Path::new("java"));
         command
             .current_dir(&self.folder)
-            .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .args(self.machine)
             .arg("-Dlog4j2.configurationFile=file:log4j2.properties")
             .arg(format!("-Djava.io.tmpdir={}", self.folder.display()))
             .arg("-cp")
@@ -296,7 +316,7 @@ impl Drop for OwnBroker {
 
 /// The folder of Apache Kafka's jars, which the script knows, and fetches where they are missing.
 async fn jars() -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka-jars");
+    let script = super::repository().join("scripts/kafka-jars");
     let fetching = tokio::process::Command::new(script)
         .stdin(std::process::Stdio::null())
         .kill_on_drop(true)

@@ -6,6 +6,7 @@
 //! - only a private server can be stopped: a shared one is handed out by shared reference.
 
 use std::io::Write;
+use std::path::Path;
 
 mod clock;
 mod cluster;
@@ -49,6 +50,15 @@ pub(crate) use tls::Certificates;
 )]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The root of the repository, whichever of its packages this is compiled in.
+pub(crate) fn repository() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package
+        .ancestors()
+        .find(|folder| folder.join("Cargo.lock").exists())
+        .expect("the lock file stands at the root")
 }
 
 /// Tells that a test did nothing here. The harness keeps what a test prints that passes, but not

@@ -1,0 +1,111 @@
+//! Writers at a rate: services that commit events while a contender moves them.
+//!
+//! Owns the pace, and the wall time at which each commit was answered. Knows no contender.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+use sqlx::PgPool;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::backlog::{self, Backlog};
+
+/// Writes so many events in one transaction, over the base case's aggregates.
+const WRITE: &str = "
+INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+SELECT 'order', (n % $3)::text, 'OrderPlaced', jsonb_build_object('n', n, 'text', $4::text)
+FROM generate_series($1::bigint, $2) AS n";
+/// Bytes of each text: with it a payload has the base case's size.
+const TEXT_BYTES: usize = 274;
+
+/// When each event's commit was answered, in microseconds of the wall clock, by its number.
+pub(crate) type Commits = HashMap<i64, i64>;
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Writing {
+    pub(crate) transactions_per_s: u32,
+    pub(crate) events_a_transaction: u32,
+    pub(crate) seconds: u32,
+    pub(crate) writers: u32,
+}
+
+impl Writing {
+    /// One event a transaction.
+    pub(crate) fn single(transactions_per_s: u32, seconds: u32) -> Self {
+        Self {
+            transactions_per_s,
+            events_a_transaction: 1,
+            seconds,
+            writers: 8,
+        }
+    }
+
+    /// Writes all of them, with numbers from 1; returns when each was committed. Who is late does
+    /// not stop to be: the rate holds over the whole time.
+    pub(crate) async fn run(self, pool: &PgPool) -> Result<Commits> {
+        let writers: Vec<_> = (0..self.writers)
+            .map(|writer| tokio::spawn(self.write(pool.clone(), writer)))
+            .collect();
+        let mut commits = Commits::new();
+        for writer in writers {
+            commits.extend(writer.await??);
+        }
+        Ok(commits)
+    }
+
+    /// How many events there will be.
+    pub(crate) fn events(self) -> u32 {
+        self.transactions_of_one() * self.writers * self.events_a_transaction
+    }
+
+    fn transactions_of_one(self) -> u32 {
+        self.transactions_per_s * self.seconds / self.writers
+    }
+
+    async fn write(self, pool: PgPool, writer: u32) -> Result<Commits> {
+        let mut connection = pool.acquire().await?;
+        let text = backlog::text(TEXT_BYTES);
+        let mut pace = interval(Duration::from_secs(1) * self.writers / self.transactions_per_s);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut commits = Commits::new();
+        for turn in 0..self.transactions_of_one() {
+            let first = i64::from((turn * self.writers + writer) * self.events_a_transaction) + 1;
+            let last = first + i64::from(self.events_a_transaction) - 1;
+            pace.tick().await;
+            sqlx::query(WRITE)
+                .bind(first)
+                .bind(last)
+                .bind(Backlog::BASE.aggregates)
+                .bind(&text)
+                .execute(&mut *connection)
+                .await?;
+            let at_us = wall_us();
+            commits.extend((first..=last).map(|n| (n, at_us)));
+        }
+        Ok(commits)
+    }
+}
+
+/// Writes one event with a number and returns when its commit was answered.
+pub(crate) async fn write_one(pool: &PgPool, n: i64) -> Result<i64> {
+    sqlx::query(WRITE)
+        .bind(n)
+        .bind(n)
+        .bind(Backlog::BASE.aggregates)
+        .bind("x")
+        .execute(pool)
+        .await?;
+    Ok(wall_us())
+}
+
+/// The wall clock, which the broker's on this machine is too.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "commits are compared with the broker's wall clock, on one machine"
+)]
+pub(crate) fn wall_us() -> i64 {
+    chrono::Utc::now().timestamp_micros()
+}
