@@ -41,12 +41,22 @@ pub(crate) struct Bed<'a> {
 impl<'a> Bed<'a> {
     /// An empty outbox and an empty topic; `logical` says that the server's log will be decoded.
     pub(crate) async fn make(servers: &'a Servers, logical: bool) -> Result<Self> {
+        Self::make_with(servers, logical, &[]).await
+    }
+
+    /// The same, and what else is set for the topic.
+    pub(crate) async fn make_with(
+        servers: &'a Servers,
+        logical: bool,
+        topic_settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let postgres = servers.postgres(logical).await;
         let database = Database::create(postgres).await;
         let topic = Kafka::unique("orders");
+        let topic_settings = [&APPEND_TIME[..], topic_settings].concat();
         servers
             .kafka
-            .create_topic(&topic, PARTITIONS, &APPEND_TIME)
+            .create_topic(&topic, PARTITIONS, &topic_settings)
             .await;
         let options = PgConnectOptions::from_str(database.url())?.application_name(NAME);
         let pool = PgPoolOptions::new()

@@ -33,6 +33,7 @@ fn full_cells() -> Vec<Cell> {
         alone::hot(),
         compared::kills(),
         compared::at_rates(),
+        alone::poisoned(),
         alone::prices(),
         alone::open_transactions(),
         alone::flatness(),

@@ -25,7 +25,13 @@ const PREPARED: Duration = Duration::from_mins(15);
 /// How long a poller waits when it found nothing, in milliseconds, as teams write it.
 const POLL_MS: &str = "10";
 /// What a rival is given of our own environment, beside `PATH`: where it finds its caches.
-const INHERITED: [&str; 5] = ["HOME", "XDG_CACHE_HOME", "JAVA_HOME", "GOPATH", "GOCACHE"];
+const INHERITED: [&str; 5] = [
+    "HOME",
+    "OUTBOX_RELAY_CACHE",
+    "JAVA_HOME",
+    "GOPATH",
+    "GOCACHE",
+];
 
 /// One who moves rows, or shows a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,9 +79,6 @@ impl Contender {
         if !program.exists() {
             return Some(format!("{} is not there", program.display()));
         }
-        if matches!(self, Self::Naive(_)) {
-            return None;
-        }
         let check = Command::new(&program).arg("check").output();
         match check {
             Ok(output) if output.status.success() => None,
@@ -95,7 +98,7 @@ impl Contender {
 
     /// Makes what it needs before the backlog is written.
     pub(crate) async fn prepare(self, bed: &Bed<'_>) -> Result<()> {
-        let (Self::Go(_) | Self::Debezium(_), Some((program, _))) = (self, self.program()) else {
+        let Some((program, _)) = self.program() else {
             return Ok(());
         };
         let environment = self.environment(bed);

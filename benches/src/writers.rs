@@ -20,6 +20,9 @@ FROM generate_series($1::bigint, $2) AS n";
 /// Bytes of each text: with it a payload has the base case's size.
 const TEXT_BYTES: usize = 274;
 
+/// Bytes of each text that is too large, for a topic that is told to take less.
+const POISON_BYTES: usize = 120_000;
+
 /// When each event's commit was answered, in microseconds of the wall clock, by its number.
 pub(crate) type Commits = HashMap<i64, i64>;
 
@@ -30,6 +33,8 @@ pub(crate) struct Writing {
     pub(crate) events_a_transaction: u32,
     pub(crate) seconds: u32,
     pub(crate) writers: u32,
+    /// So many of a hundred transactions write an event that is too large for its topic.
+    pub(crate) poison_percent: u32,
 }
 
 impl Writing {
@@ -40,6 +45,7 @@ impl Writing {
             events_a_transaction: 1,
             seconds,
             writers: 8,
+            poison_percent: 0,
         }
     }
 
@@ -56,9 +62,16 @@ impl Writing {
         Ok(commits)
     }
 
-    /// How many events there will be.
+    /// How many events there will be that can be published.
     pub(crate) fn events(self) -> u32 {
-        self.transactions_of_one() * self.writers * self.events_a_transaction
+        let turns = 0..self.transactions_of_one();
+        let sound = turns.filter(|&turn| !self.is_poison(turn)).count();
+        let sound = u32::try_from(sound).unwrap_or(u32::MAX);
+        sound * self.writers * self.events_a_transaction
+    }
+
+    fn is_poison(self, turn: u32) -> bool {
+        turn % 100 < self.poison_percent
     }
 
     fn transactions_of_one(self) -> u32 {
@@ -67,7 +80,7 @@ impl Writing {
 
     async fn write(self, pool: PgPool, writer: u32) -> Result<Commits> {
         let mut connection = pool.acquire().await?;
-        let text = backlog::text(TEXT_BYTES);
+        let (text, poison) = (backlog::text(TEXT_BYTES), backlog::text(POISON_BYTES));
         let mut pace = interval(Duration::from_secs(1) * self.writers / self.transactions_per_s);
         pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut commits = Commits::new();
@@ -79,9 +92,12 @@ impl Writing {
                 .bind(first)
                 .bind(last)
                 .bind(Backlog::BASE.aggregates)
-                .bind(&text)
+                .bind(if self.is_poison(turn) { &poison } else { &text })
                 .execute(&mut *connection)
                 .await?;
+            if self.is_poison(turn) {
+                continue;
+            }
             let at_us = wall_us();
             commits.extend((first..=last).map(|n| (n, at_us)));
         }

@@ -24,6 +24,21 @@ pub(super) fn variants() -> Vec<Cell> {
     .into()
 }
 
+/// Events that Kafka refuses for their own sake, among others.
+pub(super) fn poisoned() -> Vec<Cell> {
+    let writing = Writing {
+        poison_percent: 1,
+        ..Writing::single(1_000, 60)
+    };
+    vec![thrice(
+        "latency",
+        Ours,
+        "1000, 1 % poison",
+        70,
+        Measure::Latency(writing),
+    )]
+}
+
 /// As many rows as make the base case's number, or half of a GiB.
 pub(super) fn payloads() -> Vec<Cell> {
     [
@@ -116,6 +131,7 @@ pub(super) fn open_transactions() -> Vec<Cell> {
         events_a_transaction: 10,
         seconds: 80,
         writers: 8,
+        poison_percent: 0,
     };
     [
         ("nobody", Holder::Nobody),

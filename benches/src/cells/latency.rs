@@ -19,7 +19,8 @@ pub(crate) async fn measure(
     contender: Contender,
     writing: Writing,
 ) -> Result<Figures> {
-    let bed = Bed::make(servers, contender.decodes_log()).await?;
+    let (topic, _) = poisoned(writing);
+    let bed = Bed::make_with(servers, contender.decodes_log(), topic).await?;
     contender.prepare(&bed).await?;
     let figures = on(&bed, contender, writing).await?;
     bed.clear().await?;
@@ -30,7 +31,8 @@ pub(crate) async fn measure(
 pub(crate) async fn on(bed: &Bed<'_>, contender: Contender, writing: Writing) -> Result<Figures> {
     let watch = Watch::over(bed).await?;
     statements::reset(&bed.pool).await?;
-    let mut running = contender.start(bed, &[]);
+    let (_, settings) = poisoned(writing);
+    let mut running = contender.start(bed, settings);
     // The first event waits for the start, which is no part of this.
     write_one(&bed.pool, 0).await?;
     watch.until(1, || running.check()).await?;
@@ -68,3 +70,18 @@ pub(crate) async fn on(bed: &Bed<'_>, contender: Contender, writing: Writing) ->
     figures.set("duplicates", f64_of(log.duplicates));
     Ok(figures)
 }
+
+/// What is set for the topic and the relay where some events are too large: those are left to the
+/// table, because dead letters would need a topic more.
+fn poisoned(writing: Writing) -> (Settings, Settings) {
+    match writing.poison_percent {
+        0 => (&[], &[]),
+        _ => (
+            &[("max.message.bytes", "100000")],
+            &[("failure.on_dead", "table")],
+        ),
+    }
+}
+
+/// Settings by their keys.
+type Settings = &'static [(&'static str, &'static str)];
