@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::support;
 
@@ -11,10 +11,13 @@ use crate::support;
 ///
 /// Every result is appended at once to a results file; what that holds already is not measured again,
 /// so that a run may be ended and begun anew. Cells are measured in interleaved rounds. A contender
-/// that cannot run here (no Go, no Java 21) is skipped, aloud.
+/// that cannot run here (no Go, no Java 21) is skipped, aloud. A run that is not quick ends with the
+/// report: docs/performance.md and its charts.
 #[derive(Debug, Parser)]
 #[command(
     name = "outbox-relay-bench",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = "Examples:\n  \
         outbox-relay-bench                            everything, some two and a half hours on 2 cores\n  \
         outbox-relay-bench --quick                    ours, the naive poller and the limits, some 3 minutes\n  \
@@ -23,6 +26,9 @@ use crate::support;
         outbox-relay-bench drain/ours/delete          one cell"
 )]
 pub(crate) struct Arguments {
+    /// What else to do than to measure.
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
     /// Cells whose titles begin so; all if none is given.
     pub(crate) cells: Vec<String>,
     /// The quick form: few rows, one round, the quick rivals alone. It is measured anew each time.
@@ -39,11 +45,23 @@ pub(crate) struct Arguments {
     pub(crate) list: bool,
     /// Where results go. By default those of the quick form stay below `target/`, the others are
     /// `benches/results/results.jsonl`.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     results: Option<PathBuf>,
 }
 
+/// What can be done without measuring.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Verb {
+    /// Make docs/performance.md and its charts from the results.
+    Report,
+}
+
 impl Arguments {
+    /// Whether it measures into the results that the report is made from.
+    pub(crate) fn ends_with_report(&self) -> bool {
+        !self.quick && !self.list && self.results.is_none()
+    }
+
     /// Where results go.
     pub(crate) fn results(&self) -> PathBuf {
         let of_its_form = if self.quick {

@@ -10,6 +10,7 @@
 //! contender  who is measured           servers  bed  backlog  writers   what they are put to
 //! watch  log  spent  statements        how it is seen
 //! results    the file, a line a result                 figures     numbers by name
+//! report/    the page and its charts, made from the results
 //! ```
 //!
 //! What is measured runs in processes of its own; the bench only writes, looks and reads. The servers
@@ -27,6 +28,7 @@ mod flood;
 mod log;
 mod machine;
 mod plan;
+mod report;
 mod results;
 mod run;
 mod servers;
@@ -38,12 +40,30 @@ mod support;
 mod watch;
 mod writers;
 
+use arguments::{Arguments, Verb};
+use cell::Cell;
 use clap::Parser;
+use results::Results;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let arguments = arguments::Arguments::parse();
-    run::run(&arguments).await
+    let arguments = Arguments::parse();
+    match arguments.verb {
+        None => {
+            run::run(&arguments).await?;
+            if arguments.ends_with_report() {
+                report(&arguments)?;
+            }
+            Ok(())
+        }
+        Some(Verb::Report) => report(&arguments),
+    }
+}
+
+fn report(arguments: &Arguments) -> anyhow::Result<()> {
+    let results = Results::open(&arguments.results())?;
+    let titles: Vec<String> = catalogue::cells(false).iter().map(Cell::title).collect();
+    report::write(support::repository(), results.lines(), &titles)
 }
 
 /// The wall clock, for people (RFC 3339).
