@@ -24,6 +24,8 @@ const STOPPED: Duration = Duration::from_secs(20);
 const PREPARED: Duration = Duration::from_mins(15);
 /// How long a poller waits when it found nothing, in milliseconds, as teams write it.
 const POLL_MS: &str = "10";
+/// How many rows a batch has in Go, as teams write it.
+const GO_BATCH: u32 = 100;
 /// What a rival is given of our own environment, beside `PATH`: where it finds its caches.
 const INHERITED: [&str; 5] = [
     "HOME",
@@ -40,8 +42,8 @@ pub(crate) enum Contender {
     Ours,
     /// A poller as one writes it in Rust, with so many rows a batch.
     Naive(u32),
-    /// A poller as teams write it in Go.
-    Go(u32),
+    /// A poller as teams write it in Go, with one of its clients of Kafka.
+    Go(&'static str),
     /// Debezium Server with its outbox router, in one of its two set-ups.
     Debezium(&'static str),
     /// The bare client of Kafka.
@@ -56,7 +58,7 @@ impl Contender {
         match self {
             Self::Ours => "ours".to_owned(),
             Self::Naive(batch) => format!("naive-rust-{batch}"),
-            Self::Go(batch) => format!("naive-go-{batch}"),
+            Self::Go(client) => format!("naive-go-{client}-{GO_BATCH}"),
             Self::Debezium(set_up) => format!("debezium-{set_up}"),
             Self::Kafka => "limit-kafka".to_owned(),
             Self::Postgres => "limit-postgres".to_owned(),
@@ -134,7 +136,8 @@ impl Contender {
 
     fn environment(self, bed: &Bed<'_>) -> Vec<(String, String)> {
         let batch = match self {
-            Self::Naive(batch) | Self::Go(batch) => batch.to_string(),
+            Self::Naive(batch) => batch.to_string(),
+            Self::Go(_) => GO_BATCH.to_string(),
             Self::Ours | Self::Debezium(_) | Self::Kafka | Self::Postgres => String::new(),
         };
         let told = [
@@ -161,7 +164,7 @@ impl Contender {
                 let own = std::env::current_exe().unwrap_or_default();
                 Some((own.with_file_name("naive-poller"), Vec::new()))
             }
-            Self::Go(_) => Some((rivals.join("go-poller/run"), Vec::new())),
+            Self::Go(client) => Some((rivals.join("go-poller/run"), vec![client])),
             Self::Debezium(set_up) => Some((rivals.join("debezium/run"), vec![set_up])),
         }
     }

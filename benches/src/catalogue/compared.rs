@@ -6,13 +6,17 @@ use crate::cells::drain::Drain;
 use crate::contender::Contender::{self, Debezium, Go, Kafka, Naive, Ours, Postgres};
 use crate::writers::Writing;
 
+/// The poller in Go at its best.
+const GO: Contender = Go("franz-go");
+/// The same with the client that is used most: it stands beside the other in the base cases alone.
+const GO_MOST_USED: Contender = Go("kafka-go");
 /// All who move rows, as they are compared.
 const ALL: [Contender; 7] = [
     Ours,
     Naive(100),
     Naive(1_000),
     Naive(5_000),
-    Go(100),
+    GO,
     Debezium("default"),
     Debezium("tuned"),
 ];
@@ -20,16 +24,16 @@ const ALL: [Contender; 7] = [
 const AT_A_RATE: [Contender; 5] = [
     Ours,
     Naive(1_000),
-    Go(100),
+    GO,
     Debezium("default"),
     Debezium("tuned"),
 ];
 
 pub(super) fn drains() -> Vec<Cell> {
     let takes_s = |who| match who {
-        Go(_) => 43,
+        GO_MOST_USED => 60,
         Debezium(_) => 32,
-        Naive(100) => 25,
+        Go(_) | Naive(100) => 25,
         Ours | Naive(_) | Kafka | Postgres => 17,
     };
     let drain = |who| {
@@ -41,7 +45,7 @@ pub(super) fn drains() -> Vec<Cell> {
             Measure::Drain(Drain::of(BASE_ROWS)),
         )
     };
-    let mut cells: Vec<Cell> = ALL.into_iter().map(drain).collect();
+    let mut cells: Vec<Cell> = ALL.into_iter().chain([GO_MOST_USED]).map(drain).collect();
     cells.insert(
         1,
         thrice(
@@ -59,9 +63,8 @@ pub(super) fn drains() -> Vec<Cell> {
 pub(super) fn large_drains() -> Vec<Cell> {
     const ROWS: i64 = 1_000_000;
     let takes_s = |who| match who {
-        Go(_) => 140,
         Debezium(_) => 80,
-        Naive(100) => 75,
+        Go(_) | Naive(100) => 75,
         Ours | Naive(_) | Kafka | Postgres => 50,
     };
     let drain = |who| {
@@ -117,14 +120,16 @@ pub(super) fn kills() -> Vec<Cell> {
 }
 
 pub(super) fn at_rates() -> Vec<Cell> {
+    let latency = |who, per_s: u32| {
+        let measure = Measure::Latency(Writing::single(per_s, 60));
+        thrice("latency", who, &per_s.to_string(), 70, measure)
+    };
     let mut cells = Vec::new();
     for who in AT_A_RATE {
-        for per_s in [1_000, 2_000] {
-            let measure = Measure::Latency(Writing::single(per_s, 60));
-            cells.push(thrice("latency", who, &per_s.to_string(), 70, measure));
-        }
+        cells.extend([1_000, 2_000].map(|per_s| latency(who, per_s)));
         cells.push(thrice("idle", who, "", 32, Measure::Idle { seconds: 20 }));
     }
+    cells.push(latency(GO_MOST_USED, 1_000));
     cells.push(once("pause", Ours, "", 100, Measure::Pause { pauses: 30 }));
     cells
 }
