@@ -39,13 +39,9 @@ pub(crate) struct Bed<'a> {
 }
 
 impl<'a> Bed<'a> {
-    /// An empty outbox and an empty topic; `logical` says that the server's log will be decoded.
-    pub(crate) async fn make(servers: &'a Servers, logical: bool) -> Result<Self> {
-        Self::make_with(servers, logical, &[]).await
-    }
-
-    /// The same, and what else is set for the topic.
-    pub(crate) async fn make_with(
+    /// An empty outbox and an empty topic, with these settings; `logical` says that the server's log
+    /// will be decoded.
+    pub(crate) async fn make(
         servers: &'a Servers,
         logical: bool,
         topic_settings: &[(&str, &str)],

@@ -115,6 +115,8 @@ fn warn_of_another_commit(results: &Results) {
 }
 
 async fn measure(servers: &Servers, turns: &[Turn<'_>], results: &mut Results) -> Result<()> {
+    let (count, in_all_s) = (turns.len(), plan::left_s(turns, 0, 0.0));
+    say(&format!("{count} to measure, some {}", minutes(in_all_s)));
     let began = Instant::now();
     let mut thought_s = 0;
     let mut failed = 0;
@@ -132,7 +134,7 @@ async fn measure(servers: &Servers, turns: &[Turn<'_>], results: &mut Results) -
             Ok(figures) => shown(figures),
             Err(error) => format!("FAILED: {error:#}"),
         };
-        let (count, title) = (turns.len(), turn.cell.title());
+        let title = turn.cell.title();
         say(&format!(
             "[{}/{count}] {title}, round {}: {found} (left: {})",
             place + 1,

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::on_bed;
 use crate::backlog::Backlog;
 use crate::bed::Bed;
 use crate::contender::{Contender, Running};
@@ -48,12 +49,11 @@ impl Drain {
 
     /// Measures it.
     pub(crate) async fn measure(&self, servers: &Servers, contender: Contender) -> Result<Figures> {
-        let bed = Bed::make(servers, contender.decodes_log()).await?;
-        contender.prepare(&bed).await?;
-        self.backlog.write(&bed).await?;
-        let figures = self.drain(&bed, contender).await?;
-        bed.clear().await?;
-        Ok(figures)
+        on_bed(servers, contender, async |bed| {
+            self.backlog.write(bed).await?;
+            self.drain(bed, contender).await
+        })
+        .await
     }
 
     /// Drains a bed that holds this backlog.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::{Instant, sleep};
 
+use super::on_bed;
 use crate::bed::Bed;
 use crate::contender::Contender;
 use crate::figures::Figures;
@@ -22,29 +23,31 @@ pub(crate) async fn measure(
     contender: Contender,
     seconds: u32,
 ) -> Result<Figures> {
-    let bed = Bed::make(servers, contender.decodes_log()).await?;
-    contender.prepare(&bed).await?;
-    let watch = Watch::over(&bed).await?;
-    let mut running = contender.start(&bed, &[]);
+    let how_long = Duration::from_secs(u64::from(seconds));
+    on_bed(servers, contender, async |bed| {
+        rest(bed, contender, how_long).await
+    })
+    .await
+}
+
+async fn rest(bed: &Bed<'_>, contender: Contender, how_long: Duration) -> Result<Figures> {
+    let watch = Watch::over(bed).await?;
+    let mut running = contender.start(bed, &[]);
     write_one(&bed.pool, 0).await?;
     watch.until(1, || running.check()).await?;
     sleep(SETTLING).await;
     let (own_s, postgres_s) = (running.cpu_s(), bed.postgres_cpu_s());
     let began = Instant::now();
-    sleep(Duration::from_secs(u64::from(seconds))).await;
-    let took_s = began.elapsed().as_secs_f64();
+    sleep(how_long).await;
+    let of_a_core = |cpu_s: f64| cpu_s / began.elapsed().as_secs_f64() * 100.0;
     let mut figures = Figures::default();
-    figures.set(
-        "own_cpu_percent",
-        (running.cpu_s() - own_s) / took_s * 100.0,
-    );
+    figures.set("own_cpu_percent", of_a_core(running.cpu_s() - own_s));
     figures.set(
         "postgres_cpu_percent",
-        (bed.postgres_cpu_s() - postgres_s) / took_s * 100.0,
+        of_a_core(bed.postgres_cpu_s() - postgres_s),
     );
     figures.set("resident_mib", spent::resident_mib(running.pid()));
     figures.set("peak_mib", spent::peak_mib(running.pid()));
     running.stop().await;
-    bed.clear().await?;
     Ok(figures)
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use tokio::time::Instant;
 
+use super::on_bed;
 use crate::backlog::Backlog;
 use crate::bed::Bed;
 use crate::contender::Contender;
@@ -13,24 +14,29 @@ use crate::watch::Watch;
 
 /// Kills at half of so many rows, and starts again.
 pub(crate) async fn measure(servers: &Servers, contender: Contender, rows: i64) -> Result<Figures> {
-    let bed = Bed::make(servers, contender.decodes_log()).await?;
-    contender.prepare(&bed).await?;
+    on_bed(servers, contender, async |bed| {
+        strike(bed, contender, rows).await
+    })
+    .await
+}
+
+async fn strike(bed: &Bed<'_>, contender: Contender, rows: i64) -> Result<Figures> {
     let backlog = Backlog {
         rows,
         ..Backlog::BASE
     };
-    backlog.write(&bed).await?;
-    let watch = Watch::over(&bed).await?;
-    let mut first = contender.start(&bed, &[]);
+    backlog.write(bed).await?;
+    let watch = Watch::over(bed).await?;
+    let mut first = contender.start(bed, &[]);
     watch.until(rows / 2, || first.check()).await?;
     first.kill().await;
     let killed = Instant::now();
     let at_kill = watch.records().await?;
-    let mut second = contender.start(&bed, &[]);
+    let mut second = contender.start(bed, &[]);
     watch.until(at_kill + 1, || second.check()).await?;
     let mut figures = Figures::default();
     figures.set("resumed_after_s", killed.elapsed().as_secs_f64());
-    let log = all_there(&bed, (&watch, rows), || second.check()).await?;
+    let log = all_there(bed, (&watch, rows), || second.check()).await?;
     if contender.marks() {
         bed.marked().await?;
     }
@@ -39,7 +45,6 @@ pub(crate) async fn measure(servers: &Servers, contender: Contender, rows: i64) 
     let records = watch.records().await?;
     figures.set("duplicates", f64_of(records - rows));
     figures.set("lost", f64_of(rows - i64::try_from(log.events.len())?));
-    bed.clear().await?;
     Ok(figures)
 }
 

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use tokio::time::Instant;
 
+use super::on_bed_with;
 use crate::bed::Bed;
 use crate::contender::Contender;
 use crate::figures::{Figures, f64_of, rate};
@@ -20,11 +21,10 @@ pub(crate) async fn measure(
     writing: Writing,
 ) -> Result<Figures> {
     let (topic, _) = poisoned(writing);
-    let bed = Bed::make_with(servers, contender.decodes_log(), topic).await?;
-    contender.prepare(&bed).await?;
-    let figures = on(&bed, contender, writing).await?;
-    bed.clear().await?;
-    Ok(figures)
+    on_bed_with(servers, contender, topic, async |bed| {
+        on(bed, contender, writing).await
+    })
+    .await
 }
 
 /// Measures it on a bed whose topic is empty.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use outbox_relay::decide::order::AfterPublish;
 use outbox_relay::decide::window::{Range, Read, What};
 use outbox_relay::event::{EventRef, Lease};
@@ -16,8 +16,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::on_bed;
 use crate::backlog::Backlog;
 use crate::bed::Bed;
+use crate::contender::Contender;
 use crate::figures::{Figures, f64_of, rate};
 use crate::flood;
 use crate::servers::{PARTITIONS, Servers};
@@ -61,23 +63,29 @@ pub(crate) async fn flood(
 
 /// Reads and marks a backlog.
 pub(crate) async fn claim_and_mark(servers: &Servers, rows: i64, deletes: bool) -> Result<Figures> {
-    let bed = Bed::make(servers, false).await?;
-    Backlog {
-        rows,
-        ..Backlog::BASE
-    }
-    .write(&bed)
-    .await?;
-    let postgres_s = bed.postgres_cpu_s();
-    let began = Instant::now();
+    on_bed(servers, Contender::Postgres, async |bed| {
+        let backlog = Backlog {
+            rows,
+            ..Backlog::BASE
+        };
+        backlog.write(bed).await?;
+        read_and_mark(bed, rows, deletes).await
+    })
+    .await
+}
+
+async fn read_and_mark(bed: &Bed<'_>, rows: i64, deletes: bool) -> Result<Figures> {
     let after = if deletes {
         AfterPublish::Delete
     } else {
         AfterPublish::Mark
     };
-    let marked = Hands::new(&bed)?.run(after).await?;
+    statements::reset(&bed.pool).await?;
+    let postgres_s = bed.postgres_cpu_s();
+    let began = Instant::now();
+    let marked = Hands::new(bed)?.run(after).await?;
     let took = began.elapsed();
-    anyhow::ensure!(marked == rows, "{marked} of {rows} rows marked");
+    ensure!(marked == rows, "{marked} of {rows} rows marked");
     let mut figures = Figures::default();
     figures.set("rows_per_s", rate(rows, took));
     let postgres_s = bed.postgres_cpu_s() - postgres_s;
@@ -86,7 +94,6 @@ pub(crate) async fn claim_and_mark(servers: &Servers, rows: i64, deletes: bool) 
         postgres_s * 1e6 / f64_of(rows),
     );
     figures.extend("", statements::figures(&bed.pool).await?);
-    bed.clear().await?;
     Ok(figures)
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::{Executor, PgConnection};
 use tokio::time::interval;
 
+use super::on_bed;
 use crate::bed::Bed;
 use crate::contender::Contender;
 use crate::figures::{Figures, f64_of, percentile, sorted};
@@ -38,28 +39,30 @@ pub(crate) async fn measure(
     holder: Holder,
     writing: Writing,
 ) -> Result<Figures> {
-    let bed = Bed::make(servers, false).await?;
-    let watch = Watch::over(&bed).await?;
-    let mut running = Contender::Ours.start(&bed, &[]);
+    on_bed(servers, Contender::Ours, async |bed| {
+        beside(bed, holder, writing).await
+    })
+    .await
+}
+
+async fn beside(bed: &Bed<'_>, holder: Holder, writing: Writing) -> Result<Figures> {
+    let watch = Watch::over(bed).await?;
+    let mut running = Contender::Ours.start(bed, &[]);
     write_one(&bed.pool, 0).await?;
     watch.until(1, || running.check()).await?;
     let events = i64::from(writing.events());
     let mut held = bed.pool.acquire().await?;
     open(&mut held, holder, events + 1).await?;
-    let (commits, costs) = tokio::join!(writing.run(&bed.pool), sample(&bed, writing.seconds));
+    let (commits, costs) = tokio::join!(writing.run(&bed.pool), sample(bed, writing.seconds));
     held.execute("COMMIT").await?;
     let (commits, costs) = (commits?, costs?);
     let records = events + 1 + i64::from(holder == Holder::Writer);
     let arrival = watch.until(records, || running.check()).await?;
     running.stop().await;
-    let delays = Log::read(&bed, arrival.records)
-        .await?
-        .delays_ms(&commits)?;
-    drop(held);
-    bed.clear().await?;
+    let log = Log::read(bed, arrival.records).await?;
     let mut figures = Figures::default();
     set_costs(&mut figures, &costs);
-    set_delays(&mut figures, &delays);
+    set_delays(&mut figures, &log.delays_ms(&commits)?);
     Ok(figures)
 }
 

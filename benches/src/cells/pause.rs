@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::time::sleep;
 
+use super::on_bed;
 use crate::bed::Bed;
 use crate::contender::Contender;
 use crate::figures::{Figures, f64_of};
@@ -24,10 +25,15 @@ pub(crate) async fn measure(
     contender: Contender,
     pauses: u32,
 ) -> Result<Figures> {
-    let bed = Bed::make(servers, contender.decodes_log()).await?;
-    contender.prepare(&bed).await?;
-    let watch = Watch::over(&bed).await?;
-    let mut running = contender.start(&bed, &[]);
+    on_bed(servers, contender, async |bed| {
+        wake(bed, contender, pauses).await
+    })
+    .await
+}
+
+async fn wake(bed: &Bed<'_>, contender: Contender, pauses: u32) -> Result<Figures> {
+    let watch = Watch::over(bed).await?;
+    let mut running = contender.start(bed, &[]);
     write_one(&bed.pool, 0).await?;
     watch.until(1, || running.check()).await?;
     let mut commits = Commits::new();
@@ -40,7 +46,7 @@ pub(crate) async fn measure(
         .until(i64::from(pauses) + 1, || running.check())
         .await?;
     running.stop().await;
-    let log = Log::read(&bed, arrival.records).await?;
+    let log = Log::read(bed, arrival.records).await?;
     let delays = log.delays_ms(&commits).context("after a pause")?;
     let mut figures = Figures::default();
     figures.set_spread(
@@ -48,6 +54,5 @@ pub(crate) async fn measure(
         delays.into_iter().map(|(_, delay_ms)| delay_ms).collect(),
     );
     figures.set("pauses", f64_of(pauses));
-    bed.clear().await?;
     Ok(figures)
 }

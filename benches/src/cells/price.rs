@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 use sqlx::{Executor, PgPool};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use super::on_bed;
 use crate::bed::Bed;
 use crate::contender::Contender;
 use crate::figures::{Figures, f64_of, rate};
@@ -15,6 +16,7 @@ use crate::servers::Servers;
 
 /// Clients that write as fast as they are answered.
 const CLIENTS: u32 = 8;
+const WARMING: Duration = Duration::from_secs(2);
 /// The service's own row, in every case.
 const OWN_TABLE: &str = "CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     customer integer NOT NULL, total numeric NOT NULL)";
@@ -61,25 +63,29 @@ impl Price {
 
     /// Measures it for so long.
     pub(crate) async fn measure(self, servers: &Servers, seconds: u32) -> Result<Figures> {
-        let bed = Bed::make(servers, false).await?;
+        let how_long = Duration::from_secs(u64::from(seconds));
+        on_bed(servers, Contender::Ours, async |bed| {
+            self.pay(bed, how_long).await
+        })
+        .await
+    }
+
+    async fn pay(self, bed: &Bed<'_>, how_long: Duration) -> Result<Figures> {
         for statement in [OWN_TABLE, PLAIN_TABLE] {
             bed.pool.execute(statement).await?;
         }
         if self == Self::Notified {
             sqlx::raw_sql(NOTIFY).execute(&bed.pool).await?;
         }
-        let relay = (self == Self::Relayed).then(|| Contender::Ours.start(&bed, &[]));
+        let relay = (self == Self::Relayed).then(|| Contender::Ours.start(bed, &[]));
         // The relay has its lanes after that, and every client its connection and its plan.
-        let _warm = self.write(&bed.pool, Duration::from_secs(2)).await?;
+        let _warm = self.write(&bed.pool, WARMING).await?;
         let began = Instant::now();
-        let times = self
-            .write(&bed.pool, Duration::from_secs(u64::from(seconds)))
-            .await?;
+        let times = self.write(&bed.pool, how_long).await?;
         let took = began.elapsed();
         if let Some(relay) = relay {
             relay.stop().await;
         }
-        bed.clear().await?;
         let mut figures = Figures::default();
         figures.set(
             "transactions_per_s",
@@ -99,8 +105,6 @@ impl Price {
         for client in clients {
             times.extend(client.await??);
         }
-        // What a relay has still to do is no part of the next measurement.
-        sleep(Duration::from_millis(200)).await;
         Ok(times)
     }
 

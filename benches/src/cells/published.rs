@@ -2,10 +2,9 @@
 
 use anyhow::Result;
 
+use super::drain::Drain;
+use super::{latency, on_bed};
 use crate::backlog;
-use crate::bed::Bed;
-use crate::cells::drain::Drain;
-use crate::cells::latency;
 use crate::contender::Contender;
 use crate::figures::Figures;
 use crate::servers::Servers;
@@ -18,13 +17,14 @@ pub(crate) async fn measure(
     writing: Writing,
     drain: &Drain,
 ) -> Result<Figures> {
-    let bed = Bed::make(servers, false).await?;
-    backlog::write_many(&bed, rows, true).await?;
-    let mut figures = Figures::default();
-    let latency = latency::on(&bed, Contender::Ours, writing).await?;
-    figures.extend("latency_", latency);
-    drain.backlog.write(&bed).await?;
-    figures.extend("drain_", drain.drain(&bed, Contender::Ours).await?);
-    bed.clear().await?;
-    Ok(figures)
+    on_bed(servers, Contender::Ours, async |bed| {
+        backlog::write_many(bed, rows, true).await?;
+        let mut figures = Figures::default();
+        let latency = latency::on(bed, Contender::Ours, writing).await?;
+        figures.extend("latency_", latency);
+        drain.backlog.write(bed).await?;
+        figures.extend("drain_", drain.drain(bed, Contender::Ours).await?);
+        Ok(figures)
+    })
+    .await
 }

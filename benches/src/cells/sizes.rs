@@ -13,7 +13,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_outbox-relay");
 /// As the Dockerfile's comment names it.
 const IMAGE: &str = "outbox-relay";
 /// Neither shall grow unnoticed.
-const PROGRAM_BYTES_MAX: u64 = 24 << 20;
+const PROGRAM_BYTES_MAX: u64 = 28 << 20;
 const IMAGE_BYTES_MAX: u64 = 56 << 20;
 
 /// Looks at both; an image that was not built, or cannot be, is left out.
