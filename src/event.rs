@@ -117,3 +117,30 @@ impl fmt::Debug for Event {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+impl Event {
+    /// An event as tests need one; what matters to a test, it sets itself.
+    pub(crate) fn sample() -> Self {
+        Self {
+            at: EventRef {
+                seq: 5,
+                id: Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+            },
+            lane: Lane(3),
+            key: OrderingKey {
+                aggregate_type: "order".to_owned(),
+                aggregate_id: "o-1".to_owned(),
+            },
+            event_type: "OrderPlaced".to_owned(),
+            payload: Some("{\"a\": 1.50}".to_owned()),
+            headers: None,
+            topic: None,
+            partition_key: None,
+            created_at: DateTime::from_timestamp_micros(1_772_600_767_000_089)
+                .expect("it is a time of this century"),
+            wait_ms: 0,
+            judged: None,
+        }
+    }
+}

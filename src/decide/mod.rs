@@ -13,6 +13,7 @@ pub mod route;
 pub mod share;
 pub mod sqlstate;
 pub mod standing;
+pub mod template;
 pub mod topic;
 pub mod verdict;
 pub mod window;
