@@ -73,11 +73,9 @@ impl LetterTopic {
     }
 }
 
-/// When a row has failed for good, what becomes of it then, and how long it waits between tries.
+/// When a row has failed for good, where its dead letter goes, and how long it waits between tries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// What becomes of it.
-    pub on_dead: OnDead,
     /// Where dead letters go.
     pub letter_topic: LetterTopic,
     /// So many refusals of one row, while others of its topic are taken, are enough; 0 is never.

@@ -238,7 +238,7 @@ impl Plan {
             rows: relay.window_rows,
             bytes: relay.window_bytes,
         };
-        let window = Window::new(relay.order, self.policy.clone(), limits, markers.len());
+        let window = Window::new(self.policy.clone(), limits, markers.len());
         let timing = Timing {
             poll_ms: relay.poll_interval_ms,
             idle_ms: relay.idle_poll_interval_ms,
@@ -290,6 +290,8 @@ impl Plan {
             ),
             route: self.route.clone(),
             envelope: Envelope::new(self.settings.events.source.clone()),
+            order: self.settings.relay.order,
+            on_dead: self.settings.failure.on_dead,
             metrics: self.metrics.clone(),
         };
         (asks_in, tokio::spawn(reader.run(asks, news)))
@@ -331,7 +333,6 @@ fn access(database: &settings::Database, relay: &str) -> Result<Access, OutboxEr
 /// What becomes of rows that fail, by the settings.
 fn policy(failure: &settings::Failure) -> Result<Policy, Defect> {
     Ok(Policy {
-        on_dead: failure.on_dead,
         letter_topic: LetterTopic::parse(&failure.dead_letter_topic)?,
         attempts_max: failure.attempts_max,
         backoff_min_ms: failure.backoff_min_ms,

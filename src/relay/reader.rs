@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::news::News;
+use crate::decide::dead::OnDead;
 use crate::decide::envelope::Envelope;
+use crate::decide::order::Order;
 use crate::decide::route::Route;
 use crate::decide::window::{Ask, Candidate, Page, PageRange, Read};
 use crate::outbox::error::OutboxError;
@@ -26,6 +28,8 @@ pub(super) struct Reader {
     pub(super) pages: Pages,
     pub(super) route: Route,
     pub(super) envelope: Envelope,
+    pub(super) order: Order,
+    pub(super) on_dead: OnDead,
     pub(super) metrics: Metrics,
 }
 
@@ -101,6 +105,8 @@ impl Reader {
             available_us: fetched.available_us,
             wait_ms: fetched.event.wait_ms,
             judged,
+            order: self.order,
+            on_dead: self.on_dead,
             content: content.map_err(Failure::from),
         }
     }

@@ -16,6 +16,7 @@ use super::ask::{Candidate, Page, PageRange, What};
 use super::queue::{Queue, Row};
 use super::room::Refusal;
 use super::{KeyBook, Open, Stage, Window};
+use crate::decide::order::Order;
 use crate::decide::reading::{Cursor, PageEnd};
 use crate::event::{EventRef, Lane, OrderingKey};
 use crate::record::Record;
@@ -38,6 +39,7 @@ enum Knowledge {
 /// What a row weighs where its page has room for it.
 struct Weight {
     topic: Arc<str>,
+    order: Order,
     size: usize,
 }
 
@@ -186,6 +188,7 @@ impl Window {
         } else {
             let mut parked = Box::new(Row {
                 at: row.at,
+                on_dead: row.on_dead,
                 content: row.content,
                 failures: 0,
                 attempts: 0,
@@ -247,7 +250,7 @@ impl Window {
 
     /// Counts a row in, and finds its queue.
     fn take(&mut self, key_id: usize, at: EventRef, weight: Weight) -> usize {
-        let Weight { topic, size } = weight;
+        let Weight { topic, order, size } = weight;
         let key = &mut self.keys[key_id];
         key.rows += 1;
         key.bytes += size;
@@ -256,13 +259,15 @@ impl Window {
         }
         self.room.take(&topic, size);
         let queues = &self.queues;
-        let found = key.queues.iter().find(|&&id| queues[id].topic == topic);
+        let found = key.queues.iter().find(|&&id| {
+            let queue = &queues[id];
+            queue.topic == topic && queue.order == order
+        });
         let queue = if let Some(&id) = found {
             id
         } else {
-            let id = self
-                .queues
-                .insert(Queue::new(key.lane, key_id, topic, self.order));
+            let queue = Queue::new(key.lane, key_id, topic, order);
+            let id = self.queues.insert(queue);
             key.queues.push(id);
             id
         };
@@ -310,6 +315,7 @@ impl Candidate {
     fn weight(&self) -> Weight {
         Weight {
             topic: Arc::clone(&self.topic),
+            order: self.order,
             size: self.content.as_ref().map_or(0, Record::size_bytes),
         }
     }

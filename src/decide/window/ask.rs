@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use crate::decide::dead::OnDead;
+use crate::decide::order::Order;
 use crate::decide::reading::PageEnd;
 use crate::event::{Epoch, EventRef, Judged, Lane, OrderingKey};
 use crate::outcome::Failure;
@@ -55,6 +57,10 @@ pub struct Candidate {
     pub wait_ms: u64,
     /// That it failed for good, and still waits.
     pub judged: Option<Judged>,
+    /// For which other rows of its aggregate it waits.
+    pub order: Order,
+    /// What becomes of it if it fails for good.
+    pub on_dead: OnDead,
     /// The record, or why there can be none.
     pub content: Result<Record, Failure>,
 }

@@ -45,7 +45,7 @@ impl Window {
             first_failed_ms: row.first_failed_ms.unwrap_or(now_ms),
         };
         let topic = self.letter_topic(&row);
-        match (self.policy.on_dead, topic) {
+        match (row.on_dead, topic) {
             (OnDead::Block, _) => self.bury(queue_id, row.at, DeadState::Blocked, judgement),
             (OnDead::DeadLetter, Some(topic)) => {
                 row.sentence = Some(Box::new(Sentence {
@@ -174,12 +174,12 @@ impl Window {
     /// Leaves a row that is written to have failed, and in order all that waits behind it, to the
     /// outbox.
     fn set_aside(&mut self, queue_id: usize, at: EventRef, wait: Wait, now_ms: u64) {
-        if self.order == Order::None {
+        let queue = &self.queues[queue_id];
+        if queue.order == Order::None {
             self.list(queue_id, now_ms);
             self.close(at, now_ms);
             return;
         }
-        let queue = &self.queues[queue_id];
         let (lane, topic) = (queue.lane, Arc::clone(&queue.topic));
         let key = Arc::clone(&self.keys[queue.key].name);
         for row in self.unpark(queue_id) {
@@ -203,7 +203,9 @@ impl Window {
     /// the outbox.
     pub(super) fn is_set_aside(&mut self, lane: Lane, row: &Candidate, now_ms: u64) -> bool {
         let topic = Arc::clone(&row.topic);
-        if let Some(wait) = self.asides.wait(&row.key, &topic).cloned() {
+        let waits_for_others = row.order != Order::None;
+        let others = self.asides.wait(&row.key, &topic);
+        if let Some(wait) = others.filter(|_| waits_for_others).cloned() {
             self.wait_aside(lane, &wait, row.at, now_ms);
             return true;
         }
@@ -224,7 +226,7 @@ impl Window {
             self.pass_over(lane, &letter_topic, row.at.seq, now_ms);
             Wait::Letter(letter_topic)
         };
-        if self.order != Order::None {
+        if waits_for_others {
             self.asides.set(&row.key, lane, &topic, wait);
         }
         true
@@ -235,7 +237,7 @@ impl Window {
         let first_failed_ms = now_ms.saturating_sub(judged.failed_ago_ms);
         row.attempts = judged.attempts;
         row.first_failed_ms = Some(first_failed_ms);
-        if self.policy.on_dead != OnDead::DeadLetter {
+        if row.on_dead != OnDead::DeadLetter {
             return;
         }
         row.alone = true;

@@ -9,8 +9,9 @@
 //! Invariants:
 //! - a row is handed over only while its lane is held, under the epoch that read it, and only
 //!   while the lease outlives any delivery;
-//! - in strict order at most one row of a key is unconfirmed to one topic, and a row that waits
-//!   for its retry, or for its burial, holds back all that follow it;
+//! - of the rows in strict order at most one of a key is unconfirmed to one topic, and one that
+//!   waits for its retry, or for its burial, holds back all that follow it; rows in different orders
+//!   do not wait for each other;
 //! - a row is marked only with a receipt, and every held row ends in exactly one outcome:
 //!   marked, buried, left to wait in the outbox, or given up with its lane;
 //! - rows and bytes held are bounded, and no key and no failing topic can fill the window.
@@ -47,7 +48,6 @@ use self::read::Reader;
 pub use self::room::Limits;
 use self::room::Room;
 use super::dead::Policy;
-use super::order::Order;
 use super::reading::Cursor;
 use crate::event::{Epoch, EventRef, Lane, OrderingKey};
 use crate::outcome::{DeadState, Judgement};
@@ -107,7 +107,7 @@ struct KeyBook {
     lane: Lane,
     rows: usize,
     bytes: usize,
-    /// One queue for each topic that its rows go to.
+    /// One queue for each topic that its rows go to, and each order in which they do.
     queues: Vec<usize>,
     /// From where its skipped rows must be read again; none of its later rows is taken before.
     spill: Option<Cursor>,
@@ -156,7 +156,6 @@ struct Open {
 /// All that one relay holds of its outbox.
 #[derive(Debug)]
 pub struct Window {
-    order: Order,
     policy: Policy,
     room: Room,
     lanes: BTreeMap<Lane, LaneBook>,
@@ -188,9 +187,8 @@ pub struct Window {
 
 impl Window {
     /// An empty window; `markers` is the number of sessions that write marks.
-    pub fn new(order: Order, policy: Policy, limits: Limits, markers: usize) -> Self {
+    pub fn new(policy: Policy, limits: Limits, markers: usize) -> Self {
         Self {
-            order,
             policy,
             room: Room::new(limits),
             lanes: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! The rows of one aggregate on their way to one topic, in the order in which they may fly.
+//! The rows of one aggregate on their way to one topic, under one order.
 //!
 //! Owns which of them may fly next. Knows neither room nor lanes nor time.
 //!
@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::decide::dead::OnDead;
 use crate::decide::order::Order;
 use crate::event::{EventRef, Lane};
 use crate::outcome::{Failure, Judgement};
@@ -21,6 +22,8 @@ use crate::record::Record;
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) at: EventRef,
+    /// What becomes of it if it fails for good.
+    pub(super) on_dead: OnDead,
     /// The record, or why there can be none.
     pub(super) content: Result<Record, Failure>,
     /// Failures so far that count towards the back-off.
@@ -46,7 +49,7 @@ pub(super) struct Sentence {
     pub(super) is_written: bool,
 }
 
-/// The rows of one aggregate to one topic.
+/// The rows of one aggregate to one topic, under one order.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) lane: Lane,
@@ -54,7 +57,7 @@ pub(super) struct Queue {
     pub(super) topic: Arc<str>,
     /// Since when it is listed: 0 in its lane's ready list, otherwise when its wait ends.
     pub(super) listed_ms: Option<u64>,
-    order: Order,
+    pub(super) order: Order,
     parked: VecDeque<Box<Row>>,
     flying: usize,
     /// Nothing flies until all that fly have reported.

@@ -3,28 +3,20 @@
 use uuid::Uuid;
 
 use super::rows::{
-    ModelRow, RowState, candidate, failure, lease, policy_of, row_to, serve, waiting_row, window_of,
+    ModelRow, candidate, failure, lease, policy, row_to, serve, waiting_row, window_of,
 };
-use crate::decide::dead::OnDead;
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
 use crate::outcome::{Class, Receipt};
 
 /// A window that holds lane 0 and has read, sent, confirmed and marked row 1.
 fn window_with_a_marked_row() -> (Window, EventRef) {
-    let mut window = window_of(policy_of(OnDead::Table), 10, 10_000);
+    let mut window = window_of(policy(), 10, 10_000);
     window.synced(0, 1);
-    let row = ModelRow {
-        at: EventRef {
-            seq: 1,
-            id: Uuid::from_u128(1),
-        },
-        key: 0,
-        state: RowState::Waiting,
-        available_ms: None,
-        poison: false,
-        size: 1,
-    };
+    let row = waiting_row(EventRef {
+        seq: 1,
+        id: Uuid::from_u128(1),
+    });
     show(&mut window, &row);
     assert!(window.next(0).is_some_and(|flight| flight.at == row.at));
     window.report(row.at, Ok(Receipt::from_delivery_report(0, 0)), 0);
@@ -97,7 +89,7 @@ fn a_durable_mark_that_someone_reset_is_sent_again() {
 
 /// A page is asked for in a new session, then its row's mark commits: the page shows it unpublished.
 fn assert_an_older_page_is_seen_through(meanwhile: impl FnOnce(&mut Window)) {
-    let mut window = window_of(policy_of(OnDead::Table), 10, 10_000);
+    let mut window = window_of(policy(), 10, 10_000);
     window.synced(0, 1);
     let row = waiting_row(EventRef {
         seq: 1,
@@ -143,7 +135,7 @@ fn nor_does_it_where_the_mark_has_become_durable_meanwhile() {
 
 #[test]
 fn a_hot_key_cannot_fill_the_window() {
-    let mut window = window_of(policy_of(OnDead::Table), 800, 10_000_000);
+    let mut window = window_of(policy(), 800, 10_000_000);
     for seq in 1..=400_i64 {
         let id = Uuid::from_u128(u128::from(seq.unsigned_abs()));
         show(&mut window, &waiting_row(EventRef { seq, id }));
@@ -158,7 +150,7 @@ fn nothing_flies_once_the_lease_is_too_short_for_a_delivery() {
         rows: 10,
         bytes: 10_000,
     };
-    let mut window = Window::new(Order::Strict, policy_of(OnDead::Table), limits, 1);
+    let mut window = Window::new(policy(), limits, 1);
     window.acquire(lease(Lane(0), 1, 0), 100, 0);
     let id = Uuid::from_u128(1);
     show(&mut window, &waiting_row(EventRef { seq: 1, id }));
@@ -177,7 +169,7 @@ fn a_topic_that_is_away_cannot_keep_another_from_flowing() {
             )
         })
         .collect();
-    let mut window = window_of(policy_of(OnDead::Table), 100, 10_000_000);
+    let mut window = window_of(policy(), 100, 10_000_000);
     let mut delivered = Vec::new();
     let mut is_away = true;
     for now_ms in (0..400_000).step_by(7) {
@@ -203,7 +195,7 @@ fn a_topic_that_is_away_cannot_keep_another_from_flowing() {
 fn a_client_without_room_is_offered_all_again_and_no_refusal_counts_as_a_try() {
     let policy = Policy {
         attempts_max: 1,
-        ..policy_of(OnDead::Table)
+        ..policy()
     };
     let mut window = window_of(policy, 20, 10_000_000);
     let mut left: BTreeMap<_, _> = (1..=200).map(|seq| (seq, row_to("t", seq))).collect();
@@ -256,7 +248,7 @@ fn fly(window: &mut Window, answer: Option<Class>, now_ms: u64, delivered: &mut 
 fn a_topic_that_refuses_has_one_probe_and_all_follow_in_order_once_it_is_taken() {
     let mut outbox: BTreeMap<i64, Candidate> =
         (1..=3_000).map(|seq| (seq, row_to("away", seq))).collect();
-    let mut window = window_of(policy_of(OnDead::Table), 100, 10_000_000);
+    let mut window = window_of(policy(), 100, 10_000_000);
     let (mut delivered, mut flown_ms, mut notices) = (Vec::new(), Vec::new(), Vec::new());
     for now_ms in (0..1_000_000).step_by(9) {
         serve(&mut window, &outbox, now_ms);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::rows::{failure, place_of, policy_of, row_to, window_of};
+use super::rows::{failure, place_of, policy, row_to, window_of};
 use crate::decide::dead::OnDead;
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
@@ -36,6 +36,7 @@ pub(super) fn later(topic: &'static str, available_us: i64) -> Waiting {
 /// One lane of an outbox, and the window that holds it.
 pub(super) struct Lane0 {
     pub(super) window: Window,
+    on_dead: OnDead,
     pub(super) now_ms: u64,
     pub(super) outbox: BTreeMap<i64, Waiting>,
     /// The last number of which it is decided that it shows, or never will.
@@ -53,9 +54,10 @@ pub(super) struct Lane0 {
 
 impl Lane0 {
     pub(super) fn new(on_dead: OnDead) -> Self {
-        let window = window_of(policy_of(on_dead), 400, 10_000_000);
+        let window = window_of(policy(), 400, 10_000_000);
         Self {
             window,
+            on_dead,
             now_ms: 0,
             outbox: BTreeMap::new(),
             settled: 100_000,
@@ -77,11 +79,12 @@ impl Lane0 {
         let row = &self.outbox[&seq];
         let mut candidate = row_to(row.topic, seq);
         candidate.available_us = row.available_us;
+        candidate.on_dead = self.on_dead;
         if let Some(aggregate) = row.aggregate {
             aggregate.clone_into(&mut candidate.key.aggregate_id);
         }
         candidate.judged = row.judged.then(|| Judged {
-            is_blocked: self.window.policy.on_dead == OnDead::Block,
+            is_blocked: self.on_dead == OnDead::Block,
             class: "record".to_owned(),
             error: "injected".to_owned(),
             attempts: 2,

@@ -19,9 +19,10 @@ use proptest::prelude::*;
 use self::rows::RowState;
 use self::world::World;
 use super::*;
+use crate::decide::order::Order;
 
-fn run(seed: u64, order: Order, limits: Limits, faults: bool) -> World {
-    let mut world = World::new(seed, order, limits, faults);
+fn run(seed: u64, order: impl Into<Option<Order>>, limits: Limits, faults: bool) -> World {
+    let mut world = World::new(seed, order.into(), limits, faults);
     world.run(700);
     let kafka: HashSet<EventRef> = world.log.iter().copied().collect();
     for row in &world.rows {
@@ -59,6 +60,11 @@ proptest! {
     fn without_order_nothing_is_lost(seed: u64, limits in limits(), faults: bool) {
         let world = run(seed, Order::None, limits, faults);
         prop_assert!(world.is_done());
+    }
+
+    #[test]
+    fn strict_order_survives_beside_rows_in_others(seed: u64, limits in limits(), faults: bool) {
+        run(seed, None, limits, faults).check_order();
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{policy_of, row_to, serve, window_of};
-use crate::decide::dead::OnDead;
+use super::rows::{policy, row_to, serve, window_of};
 use crate::decide::window::*;
 use crate::outcome::Receipt;
 
@@ -11,7 +10,7 @@ use crate::outcome::Receipt;
 #[test]
 fn a_page_in_vain_is_not_asked_for_again_until_something_lands() {
     let outbox: BTreeMap<i64, Candidate> = (1..=500).map(|seq| (seq, row_to("t", seq))).collect();
-    let mut window = window_of(policy_of(OnDead::Table), 100, 10_000_000);
+    let mut window = window_of(policy(), 100, 10_000_000);
     let mut flying = Vec::new();
     for now_ms in 0..100 {
         serve(&mut window, &outbox, now_ms);

@@ -1,7 +1,6 @@
 //! Refusals, counted against a bound: whose fault each of them was.
 
-use super::rows::{failure, policy_of, row_to, window_of};
-use crate::decide::dead::OnDead;
+use super::rows::{failure, policy, row_to, window_of};
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
 use crate::outcome::{Class, Receipt};
@@ -10,7 +9,7 @@ use crate::outcome::{Class, Receipt};
 fn window_with(rows: i64) -> Window {
     let policy = Policy {
         attempts_max: 1,
-        ..policy_of(OnDead::Table)
+        ..policy()
     };
     let mut window = window_of(policy, 100, 1_000_000);
     assert_eq!(window.next_ask(true, 50, 0), Some(Ask::Sight));

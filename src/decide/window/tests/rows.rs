@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::world::{FOREVER_MS, KEYS, LANES};
 use crate::decide::dead::{LetterTopic, OnDead};
+use crate::decide::order::Order;
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
 use crate::event::{Judged, Lease};
@@ -34,6 +35,8 @@ pub(super) struct ModelRow {
     pub(super) available_ms: Option<u64>,
     pub(super) poison: bool,
     pub(super) size: usize,
+    pub(super) order: Order,
+    pub(super) on_dead: OnDead,
 }
 
 impl ModelRow {
@@ -87,14 +90,13 @@ pub(super) fn failure(class: Class) -> Failure {
     }
 }
 
-/// A policy, each of them for a third of the seeds.
-pub(super) fn policy(seed: u64) -> Policy {
-    let on_dead = match seed / 8 % 3 {
+/// What becomes of dead rows: each of the choices for a third of the numbers.
+pub(super) fn on_dead_of(number: u64) -> OnDead {
+    match number % 3 {
         0 => OnDead::Table,
         1 => OnDead::Block,
         _ => OnDead::DeadLetter,
-    };
-    policy_of(on_dead)
+    }
 }
 
 pub(super) fn lease(lane: Lane, epoch: i64, rereads: i64) -> Lease {
@@ -105,9 +107,8 @@ pub(super) fn lease(lane: Lane, epoch: i64, rereads: i64) -> Lease {
     }
 }
 
-pub(super) fn policy_of(on_dead: OnDead) -> Policy {
+pub(super) fn policy() -> Policy {
     Policy {
-        on_dead,
         letter_topic: LetterTopic::parse("{topic}.dlq").expect("it is a template"),
         attempts_max: 0,
         backoff_min_ms: 50,
@@ -117,7 +118,7 @@ pub(super) fn policy_of(on_dead: OnDead) -> Policy {
 
 /// A window of so many rows and bytes that holds lane 0 for good.
 pub(super) fn window_of(policy: Policy, rows: usize, bytes: usize) -> Window {
-    let mut window = Window::new(Order::Strict, policy, Limits { rows, bytes }, 1);
+    let mut window = Window::new(policy, Limits { rows, bytes }, 1);
     window.acquire(lease(Lane(0), 1, 0), FOREVER_MS, 0);
     window
 }
@@ -144,6 +145,8 @@ pub(super) fn candidate(row: &ModelRow) -> Candidate {
         available_us: row.available_us(),
         wait_ms: 0,
         judged,
+        order: row.order,
+        on_dead: row.on_dead,
         content: Ok(Record::new(
             Arc::from(topic_of(row.key)),
             0,
@@ -162,6 +165,8 @@ pub(super) fn waiting_row(at: EventRef) -> ModelRow {
         available_ms: None,
         poison: false,
         size: 1,
+        order: Order::Strict,
+        on_dead: OnDead::Table,
     }
 }
 

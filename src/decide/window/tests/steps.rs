@@ -1,7 +1,8 @@
 //! What happens in the model between reading and marking: flights, reports, marks and faults.
 
-use super::rows::{RowState, failure, lane_of, topic_of};
+use super::rows::{ModelRow, RowState, failure, lane_of, topic_of};
 use super::world::{LANES, Marking, World};
+use crate::decide::order::Order;
 use crate::decide::window::*;
 use crate::outcome::{Class, DeadState, Receipt};
 
@@ -22,9 +23,10 @@ impl World {
             if alone {
                 self.flew_alone.insert(at);
             }
-            let broken = self.broken.contains(&self.row(at).key);
+            let row = self.row(at);
+            let broken = self.broken.contains(&(row.key, row.order));
             assert!(
-                self.order == Order::None || !broken,
+                row.order == Order::None || !broken,
                 "nothing flies between a failure and the last report"
             );
             self.flying.push(at);
@@ -33,20 +35,20 @@ impl World {
 
     /// In strict order every earlier row of its key is out of the way, but for rows for later.
     fn assert_first(&self, at: EventRef) {
-        let key = self.row(at).key;
-        if self.row(at).available_ms.is_some() {
+        let ModelRow { key, order, .. } = *self.row(at);
+        if self.row(at).available_ms.is_some() || order != Order::Strict {
             return;
         }
         let waits = |state| matches!(state, RowState::Waiting | RowState::Judged { .. });
         let before = self.rows.iter().find(|row| {
-            row.key == key
+            (row.key, row.order) == (key, order)
                 && row.available_ms.is_none()
                 && row.at.seq < at.seq
                 && waits(row.state)
                 && !self.log.contains(&row.at)
                 && !self.letters.contains(&row.at)
         });
-        if let Some(before) = before.filter(|_| self.order == Order::Strict) {
+        if let Some(before) = before {
             panic!("{} overtakes {}", at.seq, before.at.seq);
         }
     }
@@ -104,8 +106,9 @@ impl World {
                 (_, true) => Err(failure(Class::Transient)),
                 _ => Ok(Receipt::from_delivery_report(0, 0)),
             };
-            let key = self.row(at).key;
-            let flies = self.flying.iter().any(|&other| self.row(other).key == key);
+            let queue_of = |at| (self.row(at).key, self.row(at).order);
+            let key = queue_of(at);
+            let flies = self.flying.iter().any(|&other| queue_of(other) == key);
             if !flies {
                 self.broken.remove(&key);
             } else if report.is_err() {

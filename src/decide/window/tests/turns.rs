@@ -1,7 +1,6 @@
 //! Whose turn it is to be asked, where an answer takes longer than the time between two asks.
 
-use super::rows::{ModelRow, RowState, candidate, policy_of, window_of};
-use crate::decide::dead::OnDead;
+use super::rows::{ModelRow, candidate, policy, waiting_row, window_of};
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
 use crate::outcome::Receipt;
@@ -11,7 +10,7 @@ const ANSWER_MS: u64 = 500;
 const ASKS: usize = 40;
 
 fn window() -> Window {
-    let mut window = window_of(policy_of(OnDead::Table), 40, 10_000);
+    let mut window = window_of(policy(), 40, 10_000);
     window.synced(0, 1);
     window
 }
@@ -93,15 +92,8 @@ fn a_hot_key_that_is_read_slowly_keeps_no_poll_from_its_turn() {
 }
 
 fn row(seq: i64) -> ModelRow {
-    ModelRow {
-        at: EventRef {
-            seq,
-            id: uuid::Uuid::from_u128(u128::from(seq.unsigned_abs())),
-        },
-        key: 0,
-        state: RowState::Waiting,
-        available_ms: None,
-        poison: false,
-        size: 1,
-    }
+    waiting_row(EventRef {
+        seq,
+        id: uuid::Uuid::from_u128(u128::from(seq.unsigned_abs())),
+    })
 }

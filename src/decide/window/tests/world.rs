@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::rows::{ModelRow, RowState, candidate, lane_of, lease, ordering_key, place_of, policy};
+use super::rows::{
+    ModelRow, RowState, candidate, lane_of, lease, on_dead_of, ordering_key, place_of, policy,
+};
+use crate::decide::dead::OnDead;
+use crate::decide::order::Order;
 use crate::decide::reading::{PageEnd, Sighting};
 use crate::decide::window::*;
 use crate::outcome::Class;
@@ -50,8 +54,8 @@ pub(super) struct World {
     pub(super) next_writer: u64,
     pub(super) flying: Vec<EventRef>,
     pub(super) flew_alone: HashSet<EventRef>,
-    /// Keys of which a flight failed while others still flew.
-    pub(super) broken: HashSet<u64>,
+    /// Keys, in one order, of which a flight failed while others still flew.
+    pub(super) broken: HashSet<(u64, Order)>,
     pub(super) log: Vec<EventRef>,
     /// Rows of which the window has a receipt.
     pub(super) confirmed: HashSet<EventRef>,
@@ -62,7 +66,10 @@ pub(super) struct World {
     pub(super) keep_session: u64,
     pub(super) statement: Option<Statement>,
     pub(super) marking: Option<Marking>,
-    pub(super) order: Order,
+    /// The order of all rows; none where they differ.
+    pub(super) order: Option<Order>,
+    /// What becomes of dead rows where they are all in one order.
+    on_dead: OnDead,
     pub(super) limits: Limits,
     pub(super) faults: bool,
     /// One topic takes nothing, and neither does that of dead letters.
@@ -79,7 +86,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, order: Order, limits: Limits, faults: bool) -> Self {
+    pub(super) fn new(seed: u64, order: Option<Order>, limits: Limits, faults: bool) -> Self {
         let mut world = Self {
             dice: Dice(seed),
             now_ms: 1_000,
@@ -91,13 +98,14 @@ impl World {
             broken: HashSet::new(),
             log: Vec::new(),
             confirmed: HashSet::new(),
-            window: Window::new(order, policy(seed), limits, 1),
+            window: Window::new(policy(), limits, 1),
             epochs: BTreeMap::new(),
             held: HashSet::new(),
             keep_session: 1,
             statement: None,
             marking: None,
             order,
+            on_dead: on_dead_of(seed / 8),
             limits,
             faults,
             away: seed.is_multiple_of(2),
@@ -161,6 +169,7 @@ impl World {
             let seq = i64::try_from(self.rows.len()).expect("rows are few") + 1;
             let id = Uuid::from_u64_pair(7, u64::try_from(seq).expect("seq is positive"));
             let available_ms = self.time_for_later();
+            let (order, on_dead) = self.route();
             self.rows.push(ModelRow {
                 at: EventRef { seq, id },
                 key,
@@ -168,6 +177,8 @@ impl World {
                 available_ms,
                 poison: self.dice.one_in(25),
                 size: usize::try_from(self.dice.roll(60)).expect("sizes are small"),
+                order,
+                on_dead,
             });
             let index = self.rows.len() - 1;
             self.writers
@@ -175,6 +186,19 @@ impl World {
                 .or_default()
                 .push(index);
         }
+    }
+
+    /// What the route of a row says.
+    fn route(&mut self) -> (Order, OnDead) {
+        if let Some(order) = self.order {
+            return (order, self.on_dead);
+        }
+        let order = match self.dice.roll(4) {
+            0 => Order::Pipelined,
+            1 => Order::None,
+            _ => Order::Strict,
+        };
+        (order, on_dead_of(self.dice.roll(3)))
     }
 
     /// Some rows are for later, and some of those for a time that has come already.
@@ -306,21 +330,23 @@ impl World {
             census.bytes <= self.limits.bytes || census.rows == 1,
             "bytes are bounded"
         );
-        if self.order == Order::Strict {
-            let mut unconfirmed = HashSet::new();
-            for &at in self.flying.iter().chain(&self.letters_flying) {
-                assert!(unconfirmed.insert(self.row(at).key), "one flies per key");
-            }
+        let mut unconfirmed = HashSet::new();
+        for &at in self.flying.iter().chain(&self.letters_flying) {
+            let row = self.row(at);
+            let alone = row.order != Order::Strict || unconfirmed.insert(row.key);
+            assert!(alone, "one flies per key");
         }
     }
 
-    /// First deliveries of each key, in the order of the log, must rise, but for rows for later.
+    /// First deliveries of each key's rows in strict order must rise in the log, but for rows for later.
     pub(super) fn check_order(&self) {
         let mut seen = HashSet::new();
         let mut last: HashMap<u64, i64> = HashMap::new();
         for &at in &self.log {
-            if self.row(at).available_ms.is_none() && seen.insert(at) {
-                let last = last.entry(self.row(at).key).or_insert(0);
+            let row = self.row(at);
+            let counts = row.available_ms.is_none() && row.order == Order::Strict;
+            if counts && seen.insert(at) {
+                let last = last.entry(row.key).or_insert(0);
                 assert!(*last < at.seq, "{} after {last}", at.seq);
                 *last = at.seq;
             }
