@@ -29,6 +29,8 @@ pub struct Record {
     pub topic: Arc<str>,
     /// Milliseconds since the Unix epoch.
     pub timestamp_ms: i64,
+    /// Its partition, where that is not left to the key.
+    pub partition: Option<i32>,
     /// Key, value, then name and value of each header; before each its length.
     fields: Vec<u8>,
     headers: usize,
@@ -36,7 +38,7 @@ pub struct Record {
 
 impl Record {
     /// A record without headers, with room for `headers_bytes` of them. The key also chooses the
-    /// partition, and `None` spreads records; the value `None` is a tombstone.
+    /// partition, unless one is set, and `None` spreads records; the value `None` is a tombstone.
     pub fn new(
         topic: Arc<str>,
         timestamp_ms: i64,
@@ -51,6 +53,7 @@ impl Record {
         Self {
             topic,
             timestamp_ms,
+            partition: None,
             fields,
             headers: 0,
         }

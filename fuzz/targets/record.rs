@@ -8,9 +8,11 @@ use std::sync::Arc;
 use chrono::DateTime;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use outbox_relay::decide::envelope::Envelope;
-use outbox_relay::decide::route::Route;
-use outbox_relay::decide::topic::check_topic;
+use outbox_relay::decide::dead::OnDead;
+use outbox_relay::decide::envelope::{Envelope, Format};
+use outbox_relay::decide::order::Order;
+use outbox_relay::decide::route::{Fault, Route, RouteSpec, Routes, Usual};
+use outbox_relay::decide::topic::{Allowed, check_topic};
 use outbox_relay::event::{Event, EventRef, Lane, OrderingKey};
 use uuid::Uuid;
 
@@ -18,6 +20,7 @@ use uuid::Uuid;
 #[derive(Debug, Arbitrary)]
 struct Row {
     template: String,
+    format: u8,
     aggregate_type: String,
     aggregate_id: String,
     event_type: String,
@@ -28,10 +31,29 @@ struct Row {
     created_at_us: i64,
 }
 
+/// The route that a template makes.
+fn route(template: &str, format: u8) -> Result<Route, Vec<Fault>> {
+    let usual = Usual {
+        topic: template.to_owned(),
+        key: "{aggregate_id}".to_owned(),
+        format: match format % 5 {
+            0 => Format::Payload,
+            1 => Format::Cloudevents,
+            2 => Format::HeaderPayload,
+            3 => Format::Event,
+            _ => Format::Raw,
+        },
+        order: Order::Strict,
+        on_dead: OnDead::Table,
+    };
+    RouteSpec::default().read(&usual)
+}
+
 fuzz_target!(|row: Row| {
-    let mut route = Route::parse(&row.template)
-        .or_else(|_wrong| Route::parse("{aggregate_type}.{event_type}"))
+    let route = route(&row.template, row.format)
+        .or_else(|_wrong| route("{aggregate_type}.{event_type}", row.format))
         .expect("this template is right");
+    let mut routes = Routes::new(Vec::new(), route, Allowed::default());
     let event = Event {
         at: EventRef {
             seq: 1,
@@ -51,16 +73,28 @@ fuzz_target!(|row: Row| {
         wait_ms: 0,
         judged: None,
     };
-    let topic = route
-        .topic(&event)
+    let (route, topic) = routes.route(&event);
+    let topic = topic
         .inspect(|topic| check_topic(topic).expect("no illegal name leaves the route"))
         .unwrap_or_else(|_defect| Arc::from("other"));
-    let Ok(record) = Envelope::new("/fuzz").record(&event, topic) else {
+    let Ok(record) = Envelope::new("/fuzz").record(&event, &route.form, topic) else {
         return;
     };
     let key = row.partition_key.unwrap_or(row.aggregate_id);
     assert_eq!(record.key(), Some(key.as_bytes()));
-    assert_eq!(record.value(), row.payload.as_deref().map(str::as_bytes));
+    let payload = row.payload.as_deref().map(str::as_bytes);
+    match route.form.format {
+        Format::Payload | Format::Raw => assert_eq!(record.value(), payload),
+        Format::Cloudevents | Format::HeaderPayload | Format::Event => {
+            let untouched = payload.is_none_or(|payload| {
+                let value = record.value().expect("a payload becomes a value");
+                value
+                    .strip_suffix(b"}")
+                    .is_some_and(|value| value.ends_with(payload))
+            });
+            assert!(untouched);
+        }
+    }
     let names: HashSet<&str> = record.headers().map(|(name, _)| name).collect();
     assert_eq!(names.len(), record.headers().len(), "no name stands twice");
     let weight = record.value().map_or(0, <[u8]>::len) + record.key().map_or(0, <[u8]>::len);

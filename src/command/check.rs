@@ -1,8 +1,10 @@
 //! `check`: looks at everything that a relay needs, and says of each whether it is there.
 //!
-//! Owns the form of the report and how the verb ends. The looking is in `look`.
+//! Owns the form of the report and how the verb ends. The looking is in `look`, and
+//! what routes make of events in `trial`.
 
 mod look;
+mod trial;
 
 use std::path::Path;
 

@@ -8,6 +8,7 @@ pub mod labels;
 pub mod letter;
 pub mod order;
 pub mod pace;
+pub mod pattern;
 pub mod reading;
 pub mod route;
 pub mod share;

@@ -175,10 +175,19 @@ impl Template {
         pieces.collect()
     }
 
-    /// Whether a row's headers or payload must be read for it.
-    pub fn reads_contents(&self) -> bool {
-        self.sources()
-            .any(|source| matches!(source, Source::Header(_) | Source::Payload(_)))
+    /// Whether it takes more of a row than what names it and says of which kind it is.
+    pub fn needs_whole_row(&self) -> bool {
+        self.sources().any(|source| match source {
+            Source::AggregateType
+            | Source::AggregateId
+            | Source::EventType
+            | Source::Id
+            | Source::Seq
+            | Source::Topic => false,
+            Source::CreatedAt | Source::PartitionKey | Source::Header(_) | Source::Payload(_) => {
+                true
+            }
+        })
     }
 
     /// Where its values come from.
@@ -270,6 +279,11 @@ impl fmt::Display for Source {
             }
         }
     }
+}
+
+/// The text of one field of a JSON object, where it has one.
+pub(super) fn field_text<'j>(json: &'j str, name: &String) -> Option<Cow<'j, str>> {
+    field::text(json, slice::from_ref(name)).ok()
 }
 
 /// Reads what stands between two braces, of which the first is at this character.

@@ -4,6 +4,7 @@
 //!
 //! Invariant: Kafka's internal topics are nobody's to write to.
 
+use super::pattern::glob;
 use crate::outcome::Defect;
 
 /// The longest name Kafka takes (`org.apache.kafka.common.internals.Topic`, `MAX_NAME_LENGTH`).
@@ -37,28 +38,8 @@ impl Allowed {
 
     /// Whether a topic may be written to.
     pub fn allows(&self, topic: &str) -> bool {
-        self.0.iter().any(|pattern| matches(pattern, topic))
+        self.0.iter().any(|pattern| glob(pattern, topic))
     }
-}
-
-/// Whether a pattern matches all of a name: its first and last parts at the ends, the others in
-/// order between them, each as early as can be.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else {
-        return false;
-    };
-    let Some(last) = parts.next_back() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        let Some(place) = rest.find(part) else {
-            return false;
-        };
-        rest = &rest[place + part.len()..];
-    }
-    rest.ends_with(last)
 }
 
 /// Says why Kafka would not take a name, or why it must not be written to. Kafka's own rule is

@@ -250,6 +250,7 @@ impl Producer {
                 .timestamp(record.timestamp_ms)
                 .headers(headers(record));
         queued.key = record.key();
+        queued.partition = record.partition;
         queued.payload = record.value();
         life.take_off();
         self.0.client().send(queued).map_err(|(error, _)| {

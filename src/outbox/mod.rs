@@ -17,6 +17,7 @@ mod lineage;
 pub mod mark;
 pub mod migration;
 pub mod names;
+pub mod one;
 pub mod page;
 mod pooling;
 pub mod session;

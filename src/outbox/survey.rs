@@ -42,17 +42,18 @@ const KINDS: &str = "
 /* kinds */
 SELECT k.aggregate_type, k.event_type, k.topic,
     extract(epoch FROM clock_timestamp() - min(greatest(least(k.created_at, clock_timestamp()),
-        clock_timestamp() - interval '1000 years')) FILTER (WHERE k.waits))::float8
+        clock_timestamp() - interval '1000 years')) FILTER (WHERE k.waits))::float8,
+    coalesce(min(k.seq) FILTER (WHERE k.waits), max(k.seq))
 FROM (
-    SELECT w.aggregate_type, w.event_type, w.topic, w.created_at, true AS waits
+    SELECT w.seq, w.aggregate_type, w.event_type, w.topic, w.created_at, true AS waits
     FROM {leases} AS l
     CROSS JOIN LATERAL (
-        SELECT o.aggregate_type, o.event_type, o.topic, o.created_at FROM {outbox} AS o
+        SELECT o.seq, o.aggregate_type, o.event_type, o.topic, o.created_at FROM {outbox} AS o
         WHERE (o.lane, o.seq) > (l.lane, 0) AND (o.lane, o.seq) < (l.lane + 1, 0)
             AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
         ORDER BY o.lane, o.seq LIMIT 200) AS w
     UNION ALL
-    SELECT n.aggregate_type, n.event_type, n.topic, n.created_at, false
+    SELECT n.seq, n.aggregate_type, n.event_type, n.topic, n.created_at, false
     FROM (SELECT * FROM {outbox} AS o ORDER BY o.seq DESC LIMIT 1000) AS n
 ) AS k
 GROUP BY k.aggregate_type, k.event_type, k.topic
@@ -103,6 +104,8 @@ pub struct Kind {
     pub topic: Option<String>,
     /// How long the oldest one that was seen has waited, in seconds; none if none waits.
     pub oldest_seconds: Option<f64>,
+    /// The number of one of its events: the first that waits, if one does.
+    pub seq: i64,
 }
 
 /// Something that a role may be allowed: what, on which of its columns, and on which object.
@@ -265,5 +268,6 @@ fn kind(row: &PgRow) -> Result<Kind, sqlx::Error> {
         event_type: column(row, 1)?,
         topic: column(row, 2)?,
         oldest_seconds: column(row, 3)?,
+        seq: column(row, 4)?,
     })
 }

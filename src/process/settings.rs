@@ -12,6 +12,7 @@ mod checks;
 mod layers;
 mod problems;
 mod properties;
+mod routes;
 mod schema;
 mod secret;
 #[cfg(test)]
@@ -29,8 +30,10 @@ pub use self::problems::{Problem, SettingsError};
 pub use self::secret::Secret;
 pub use self::warnings::warnings;
 use crate::decide::dead::OnDead;
+use crate::decide::envelope::Format;
 use crate::decide::letter::LetterFormat;
 use crate::decide::order::{AfterPublish, Order};
+use crate::decide::route::RouteSpec;
 use layers::Layer;
 use problems::Problems;
 
@@ -49,8 +52,11 @@ pub struct Settings {
     pub lanes: Lanes,
     /// How the relay works.
     pub relay: Relay,
-    /// Which topic an event goes to.
+    /// Where an event goes that no other route is about, and how.
     pub route: Route,
+    /// Where other events go, and how.
+    #[serde(default)]
+    pub routes: Vec<RouteSpec>,
     /// Which topics rows may reach.
     pub topics: Topics,
     /// What becomes of rows that fail.
@@ -124,11 +130,15 @@ pub struct Relay {
     pub after_publish: AfterPublish,
 }
 
-/// Which topic an event goes to.
+/// Where events go that no other route is about, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Route {
     /// The template of a topic for a row that names none.
     pub topic: String,
+    /// The template of a record key for a row that names none; empty for none.
+    pub key: String,
+    /// How a record looks.
+    pub format: Format,
 }
 
 /// Which topics rows may reach.

@@ -59,8 +59,7 @@ pub(crate) use self::start::kafka_config;
 use self::timing::Timing;
 use crate::decide::dead::{LetterTopic, Policy};
 use crate::decide::envelope::Envelope;
-use crate::decide::route::{Route, RouteError};
-use crate::decide::topic::Allowed;
+use crate::decide::route::Routes;
 use crate::decide::window::{Limits, Window};
 use crate::kafka::KafkaError;
 use crate::kafka::admin::Admin;
@@ -95,12 +94,6 @@ pub enum RelayError {
     /// The outbox and this relay do not agree.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
-    /// The route cannot name topics.
-    #[error("route.topic: {0}")]
-    Route(#[from] RouteError),
-    /// The topics that rows may reach are not patterns.
-    #[error("topics.allow: {0}")]
-    Allowed(Defect),
     /// Dead letters cannot be given a topic.
     #[error("failure.dead_letter_topic: {0}")]
     LetterTopic(Defect),
@@ -154,7 +147,7 @@ struct Plan {
     settings: Settings,
     names: Names,
     access: Access,
-    route: Route,
+    routes: Routes,
     policy: Policy,
     member: Member,
     metrics: Metrics,
@@ -166,14 +159,13 @@ impl Plan {
         Ok(Self {
             names: Names::new(&database.schema, &database.table),
             access: access(database, &settings.relay.name)?,
-            route: Route::parse(&settings.route.topic)?
-                .only_to(Allowed::parse(&settings.topics.allow).map_err(RelayError::Allowed)?),
+            routes: settings.routes(),
             policy: policy(&settings.failure).map_err(RelayError::LetterTopic)?,
             member: Member {
                 name: settings.relay.name.clone(),
                 token: Uuid::new_v4(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                routing: settings.route.topic.clone(),
+                routing: settings.routing(),
             },
             settings: settings.clone(),
             metrics,
@@ -288,10 +280,8 @@ impl Plan {
                 self.member.token,
                 record_bytes_max(&self.settings),
             ),
-            route: self.route.clone(),
+            routes: self.routes.clone(),
             envelope: Envelope::new(self.settings.events.source.clone()),
-            order: self.settings.relay.order,
-            on_dead: self.settings.failure.on_dead,
             metrics: self.metrics.clone(),
         };
         (asks_in, tokio::spawn(reader.run(asks, news)))

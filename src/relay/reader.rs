@@ -1,6 +1,6 @@
 //! The reader: carries the window's asks to the database and brings back pages of records.
 //!
-//! Owns the reading session, the route and the form of records. Decides nothing about the rows.
+//! Owns the reading session, the routes and the form of records. Decides nothing about the rows.
 //!
 //! Invariant: one ask at a time, answered in order; a failed one ends the session.
 
@@ -10,10 +10,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::news::News;
-use crate::decide::dead::OnDead;
 use crate::decide::envelope::Envelope;
-use crate::decide::order::Order;
-use crate::decide::route::Route;
+use crate::decide::route::Routes;
 use crate::decide::window::{Ask, Candidate, Page, PageRange, Read};
 use crate::outbox::error::OutboxError;
 use crate::outbox::page::{EventRange, Fetched, Pages, may_be_a_rows};
@@ -26,10 +24,8 @@ use crate::process::metrics::Metrics;
 pub(super) struct Reader {
     pub(super) session: Session,
     pub(super) pages: Pages,
-    pub(super) route: Route,
+    pub(super) routes: Routes,
     pub(super) envelope: Envelope,
-    pub(super) order: Order,
-    pub(super) on_dead: OnDead,
     pub(super) metrics: Metrics,
 }
 
@@ -92,11 +88,14 @@ impl Reader {
 
     fn candidate(&mut self, mut fetched: Fetched) -> Candidate {
         let judged = fetched.event.judged.take();
-        let topic = self.route.topic(&fetched.event);
+        let (route, topic) = self.routes.route(&fetched.event);
         let content = match (&topic, fetched.unfit) {
             (_, Some(defect)) => Err(defect),
             (Err(defect), None) => Err(defect.clone()),
-            (Ok(topic), None) => self.envelope.record(&fetched.event, Arc::clone(topic)),
+            (Ok(topic), None) => {
+                self.envelope
+                    .record(&fetched.event, &route.form, Arc::clone(topic))
+            }
         };
         Candidate {
             at: fetched.event.at,
@@ -105,8 +104,8 @@ impl Reader {
             available_us: fetched.available_us,
             wait_ms: fetched.event.wait_ms,
             judged,
-            order: self.order,
-            on_dead: self.on_dead,
+            order: route.order,
+            on_dead: route.on_dead,
             content: content.map_err(Failure::from),
         }
     }

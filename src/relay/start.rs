@@ -52,6 +52,7 @@ pub(super) async fn wait_for_dependencies(
         kafka.cluster = cluster_id,
         "relay started"
     );
+    tell_routes(plan);
     Ok(())
 }
 
@@ -138,6 +139,15 @@ fn warn_of_routing(plan: &Plan, agreed: &Identity) {
             ours = plan.member.routing,
             "another relay of this outbox routes differently: events may change topics half-way"
         );
+    }
+}
+
+/// Says of each route what it does to the order of an aggregate's events.
+fn tell_routes(plan: &Plan) {
+    for (name, route) in plan.routes.all() {
+        let key = route.form.key.as_ref().map_or("", |key| key.text());
+        let (topic, order) = (route.topic(), route.about_order());
+        tracing::info!(route = name, %topic, key, "{order}");
     }
 }
 

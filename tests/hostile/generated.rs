@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use outbox_relay::decide::envelope::Envelope;
-use outbox_relay::decide::route::Route;
+use outbox_relay::decide::dead::OnDead;
+use outbox_relay::decide::envelope::{Envelope, Format};
+use outbox_relay::decide::order::Order;
+use outbox_relay::decide::route::{RouteSpec, Routes, Usual};
+use outbox_relay::decide::topic::Allowed;
 use outbox_relay::event::{Event, EventRef, Lane, OrderingKey};
 use outbox_relay::record::Record;
 use proptest::prelude::*;
@@ -159,6 +162,21 @@ fn assert_faithful(row: &Row, record: &Record) {
     assert!(record.size_bytes() >= bytes(record.key()) + bytes(record.value()) + headers);
 }
 
+/// One route for all, by aggregate and event type.
+fn routes() -> Routes {
+    let usual = Usual {
+        topic: "{aggregate_type}-{event_type}".to_owned(),
+        key: "{aggregate_id}".to_owned(),
+        format: Format::Payload,
+        order: Order::Strict,
+        on_dead: OnDead::Table,
+    };
+    let route = RouteSpec::default()
+        .read(&usual)
+        .expect("the template is right");
+    Routes::new(Vec::new(), route, Allowed::default())
+}
+
 #[test]
 fn a_hundred_thousand_rows_come_to_the_right_verdict_in_the_pure_part() {
     let mut runner = TestRunner::new(Config {
@@ -168,7 +186,7 @@ fn a_hundred_thousand_rows_come_to_the_right_verdict_in_the_pure_part() {
     });
     let rows = prop::collection::vec(row(), 100);
     let judged = runner.run(&rows, |rows| {
-        let mut route = Route::parse("{aggregate_type}-{event_type}").unwrap();
+        let mut routes = routes();
         let envelope = Envelope::new("/shop");
         for row in &rows {
             let at = EventRef {
@@ -176,9 +194,8 @@ fn a_hundred_thousand_rows_come_to_the_right_verdict_in_the_pure_part() {
                 id: Uuid::nil(),
             };
             let event = row.event(at);
-            let record = route
-                .topic(&event)
-                .and_then(|topic| envelope.record(&event, topic));
+            let (route, topic) = routes.route(&event);
+            let record = topic.and_then(|topic| envelope.record(&event, &route.form, topic));
             let right = is_legal(&row.asked()) && row.has_headers_in_order();
             prop_assert_eq!(record.is_ok(), right, "{:?}: {:?}", row, record.err());
             if let Ok(record) = &record {

@@ -10,8 +10,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::decide::checkup::topics::{self, Demand};
 use crate::decide::checkup::{self, Finding, Grade};
 use crate::decide::dead::{LetterTopic, OnDead};
-use crate::decide::route::Route;
-use crate::decide::topic::Allowed;
 use crate::kafka::KafkaError;
 use crate::kafka::admin::{Admin, Topic};
 use crate::outbox::error::OutboxError;
@@ -50,11 +48,11 @@ struct Seen {
 }
 
 /// A check-up under way.
-struct Look {
-    settings: Settings,
-    names: Names,
-    session: Session,
-    findings: Vec<Finding>,
+pub(super) struct Look {
+    pub(super) settings: Settings,
+    pub(super) names: Names,
+    pub(super) session: Session,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Look {
@@ -165,7 +163,7 @@ impl Look {
     }
 
     /// What a failed statement means: the server is away, or it refused.
-    fn database_failed(&self, about: &'static str, error: &OutboxError) -> Finding {
+    pub(super) fn database_failed(&self, about: &'static str, error: &OutboxError) -> Finding {
         if error.code().is_none() {
             return Finding::away(about, error.to_string(), "see that the server runs");
         }
@@ -195,45 +193,8 @@ impl Look {
             Ok(()) => Finding::fine("kafka", format!("cluster {cluster_id}")),
             Err(mismatch) => Finding::told("kafka", Grade::Wrong, mismatch.to_string()),
         });
-        let oldest = self.wanted_topics(seen.kinds.unwrap_or_default());
+        let oldest = self.wanted_topics(seen.kinds.unwrap_or_default()).await;
         self.at_topics(&admin, oldest).await;
-    }
-
-    /// The topics that events go to, each with the age of the oldest that waits.
-    fn wanted_topics(&mut self, kinds: Vec<Kind>) -> BTreeMap<String, Option<f64>> {
-        let mut wanted = BTreeMap::new();
-        // Settings with another template were refused.
-        let allowed = Allowed::parse(&self.settings.topics.allow);
-        let route = Route::parse(&self.settings.route.topic);
-        let (Ok(route), Ok(allowed)) = (route, allowed) else {
-            return wanted;
-        };
-        let mut route = route.only_to(allowed);
-        if let Some(name) = route.only_topic() {
-            wanted.insert(name.to_owned(), None);
-        }
-        for kind in kinds {
-            match route.topic_of(
-                kind.topic.as_deref(),
-                &kind.aggregate_type,
-                &kind.event_type,
-            ) {
-                Ok(topic) => {
-                    let oldest = wanted.entry(topic.as_ref().to_owned()).or_insert(None);
-                    *oldest = older(*oldest, kind.oldest_seconds);
-                }
-                Err(defect) => self.findings.push(Finding::wrong(
-                    "topics",
-                    format!(
-                        "events of type {:?} of a {:?} have no topic: {defect}",
-                        kind.event_type, kind.aggregate_type
-                    ),
-                    "correct the column topic, the aggregate's type, route.topic or topics.allow; \
-                     such rows are set aside as dead",
-                )),
-            }
-        }
-        wanted
     }
 
     async fn at_topics(&mut self, admin: &Admin, wanted: BTreeMap<String, Option<f64>>) {
@@ -327,30 +288,10 @@ fn server_failed(error: &OutboxError) -> Finding {
     Finding::away("database", error.to_string(), cure)
 }
 
-/// The larger of two ages.
-fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.max(other)),
-        (one, other) => one.or(other),
-    }
-}
-
 /// This machine's clock, in milliseconds since 1970.
 fn wall_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_oldest_of_all_kinds_counts() {
-        assert_eq!(older(None, None), None);
-        assert_eq!(older(Some(1.0), None), Some(1.0));
-        assert_eq!(older(Some(1.0), Some(2.0)), Some(2.0));
-    }
 }

@@ -10,8 +10,11 @@ mod show;
 
 use std::path::Path;
 
+use chrono::DateTime;
+
 use super::{Done, Exit, Refusal, access, settings};
-use crate::decide::route::Route;
+use crate::decide::route::Routes;
+use crate::event::Event;
 use crate::outbox::dead::{DeadEvents, Row};
 use crate::outbox::error::OutboxError;
 use crate::outbox::identity::Identity;
@@ -69,7 +72,7 @@ impl Dead {
 #[derive(Debug)]
 struct Desk {
     names: Names,
-    route: Route,
+    routes: Routes,
     events: DeadEvents,
     session: Session,
 }
@@ -79,8 +82,6 @@ impl Desk {
     async fn open(file: Option<&Path>) -> Result<Self, Refusal> {
         let settings = settings(file)?;
         let names = Names::new(&settings.database.schema, &settings.database.table);
-        let route = Route::parse(&settings.route.topic)
-            .map_err(|error| Refusal::new(Exit::Usage, &error))?;
         let mut session = Session::new(&access(&settings, "dead")?, Purpose::Keep);
         let identity = Identity::read(&mut session, &names)
             .await
@@ -91,18 +92,27 @@ impl Desk {
         Ok(Self {
             events: DeadEvents::new(&names),
             names,
-            route,
+            routes: settings.routes(),
             session,
         })
     }
 
-    /// The topic that a row asks for.
+    /// The topic that a row asks for; empty where more of it decides than lists show.
     fn topic(&self, row: &Row) -> String {
-        let (own, key) = (row.topic.as_deref(), &row.key);
-        let name = self
-            .route
-            .name_of(own, &key.aggregate_type, &row.event_type);
-        name.into_owned()
+        let event = Event {
+            at: row.at,
+            lane: row.lane,
+            key: row.key.clone(),
+            event_type: row.event_type.clone(),
+            payload: None,
+            headers: None,
+            topic: row.topic.clone(),
+            partition_key: None,
+            created_at: DateTime::UNIX_EPOCH,
+            wait_ms: 0,
+            judged: None,
+        };
+        self.routes.name_by_kind(&event).unwrap_or_default()
     }
 
     /// What a failed statement is told as.

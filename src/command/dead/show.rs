@@ -45,10 +45,10 @@ fn text_of(shown: &Shown, topic: &str) -> String {
     let row = &shown.row;
     let whole = |text: &str| plain(text, usize::MAX);
     let maybe = |text: &Option<String>| text.as_deref().map(whole);
-    let by = if row.topic.is_some() {
-        "its own"
-    } else {
-        "by route.topic"
+    let topic = match (&row.topic, topic) {
+        (Some(own), _) => format!("{} (its own)", whole(own)),
+        (None, "") => "by its route, which looks at the whole row".to_owned(),
+        (None, topic) => format!("{} (by its route)", whole(topic)),
     };
     let mut lines = vec![
         ("event", Some(format!("{} {}", row.at.seq, row.at.id))),
@@ -56,7 +56,7 @@ fn text_of(shown: &Shown, topic: &str) -> String {
         ("class", maybe(&row.class)),
         ("error", maybe(&row.error)),
         ("attempts", Some(row.attempts.to_string())),
-        ("topic", Some(format!("{} ({by})", whole(topic)))),
+        ("topic", Some(topic)),
         (
             "aggregate",
             Some(format!(

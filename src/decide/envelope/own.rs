@@ -23,6 +23,20 @@ pub(super) struct Header<'r> {
     pub(super) value: Option<Cow<'r, str>>,
 }
 
+/// Takes a header, whose name may be in any case, out of others; none where it is absent or null.
+/// Where it stands in several spellings the last one counts.
+pub(super) fn take<'r>(headers: &mut Vec<Header<'r>>, name: &str) -> Option<Cow<'r, str>> {
+    let mut taken = None;
+    headers.retain_mut(|header| {
+        let is_it = header.name.eq_ignore_ascii_case(name);
+        if is_it {
+            taken = header.value.take();
+        }
+        !is_it
+    });
+    taken
+}
+
 /// Reads the row's own headers: each name once, in the order of the text.
 pub(super) fn own_headers(text: &str) -> Result<Vec<Header<'_>>, Defect> {
     // serde_json's own reason may quote a value.

@@ -234,14 +234,20 @@ fn a_wrong_template_tells_the_place_and_what_would_be_right() {
 }
 
 #[test]
-fn a_template_knows_whether_it_is_a_text_and_whether_it_reads_contents() {
+fn a_template_knows_whether_it_is_a_text_and_whether_it_needs_the_whole_row() {
     let template = |text| Template::parse(text).unwrap();
     assert_eq!(template("all").only_text(), Some("all"));
     assert_eq!(template("").only_text(), Some(""));
     assert_eq!(template("{seq}").only_text(), None);
-    assert!(!template("{aggregate_type}{created_at|day}").reads_contents());
-    assert!(template("a{headers.x}").reads_contents());
-    assert!(template("{payload.x|lower}").reads_contents());
+    assert!(!template("{aggregate_type}{id}").needs_whole_row());
+    for more in [
+        "a{headers.x}",
+        "{payload.x|lower}",
+        "{created_at|day}",
+        "{partition_key}",
+    ] {
+        assert!(template(more).needs_whole_row(), "{more}");
+    }
     assert_eq!(
         template("a-{id}{created_at|hour}").sample(),
         "a-x1970-01-01T00Z"

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use config::Config;
 
 use super::problems::Problems;
-use super::properties;
+use super::{properties, routes};
 use crate::decide::dead::LetterTopic;
 use crate::decide::topic::Allowed;
 
@@ -31,11 +31,19 @@ pub(super) const BOUNDS: &[(&str, i64, i64)] = &[
     ("failure.backoff_max_ms", 10, 600_000),
 ];
 
+/// The words of `relay.order`, and of a route's.
+pub(super) const ORDERS: &[&str] = &["strict", "pipelined", "none"];
+/// The words of `failure.on_dead`, and of a route's.
+pub(super) const ENDS: &[&str] = &["dead_letter", "block", "table"];
+/// The words of `route.format`, and of any route's.
+pub(super) const FORMATS: &[&str] = &["payload", "cloudevents", "header-payload", "event", "raw"];
+
 /// The words of every choice.
 pub(super) const WORDS: &[(&str, &[&str])] = &[
-    ("relay.order", &["strict", "pipelined", "none"]),
+    ("relay.order", ORDERS),
     ("relay.after_publish", &["mark", "delete"]),
-    ("failure.on_dead", &["dead_letter", "block", "table"]),
+    ("route.format", FORMATS),
+    ("failure.on_dead", ENDS),
     ("failure.dead_letter_format", &["record", "document"]),
     ("log.format", &["auto", "human", "json"]),
     ("log.level", &["error", "warn", "info", "debug", "trace"]),
@@ -62,6 +70,7 @@ pub(super) fn all(config: &Config, problems: &mut Problems) {
         problems,
     );
     topics(config, problems);
+    routes::check(config, problems);
 }
 
 fn bounds(config: &Config, problems: &mut Problems) {
@@ -114,11 +123,6 @@ fn texts(config: &Config, problems: &mut Problems) {
         "relay.name",
         &is_relay_name,
         "expected up to 48 characters of printable ASCII",
-    );
-    expect(
-        "route.topic",
-        &|topic| !topic.is_empty(),
-        "expected a topic or a template of topics",
     );
     expect(
         "events.source",

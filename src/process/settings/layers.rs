@@ -12,8 +12,8 @@ use std::path::Path;
 use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::problems::Problems;
-use super::properties;
 use super::schema::{Kind, Schema, found};
+use super::{properties, routes};
 
 /// Every key with its default.
 const DEFAULT: &str = include_str!("../../../config/default.toml");
@@ -27,6 +27,7 @@ const PREFIX: &str = "OUTBOX_RELAY__";
 pub(super) struct Layer {
     sections: Map<String, Map<String, Value>>,
     properties: Map<String, Value>,
+    routes: Option<Vec<Value>>,
 }
 
 impl Layer {
@@ -61,8 +62,10 @@ impl Source for Layer {
         let kafka = sections.entry("kafka".to_owned()).or_default();
         kafka.insert("properties".to_owned(), properties);
         let whole = sections.into_iter();
+        let routes = self.routes.clone().map(|routes| Value::new(None, routes));
         Ok(whole
             .map(|(name, keys)| (name, Value::new(None, keys)))
+            .chain(routes.map(|routes| ("routes".to_owned(), routes)))
             .collect())
     }
 }
@@ -154,6 +157,10 @@ fn compare(
 ) -> Layer {
     let mut layer = Layer::default();
     for (section, value) in tree {
+        if section == "routes" {
+            layer.routes = Some(routes::shaped(value, origin, problems));
+            continue;
+        }
         if !schema.sections().contains(&section.as_str()) {
             problems.add(
                 &section,

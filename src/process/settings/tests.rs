@@ -2,6 +2,7 @@
 //! client, and that no secret is shown.
 
 mod properties;
+mod routes;
 mod secrets;
 mod values;
 

@@ -50,6 +50,8 @@ const EFFECTS: &[Effect] = &[
         s.relay.after_publish == AfterPublish::Delete
     }),
     ("route.topic", "all", |s| s.route.topic == "all"),
+    ("route.key", "{id}", |s| s.route.key == "{id}"),
+    ("route.format", "raw", |s| s.route.format == Format::Raw),
     ("topics.allow", "shop.*,audit", |s| {
         s.topics.allow == ["shop.*", "audit"]
     }),
@@ -194,6 +196,9 @@ fn texts_of_the_wrong_shape_are_refused() {
         ("relay.name", &long[..49]),
         ("relay.name", "a\nb"),
         ("route.topic", ""),
+        ("route.topic", "{agregate_type}"),
+        ("route.topic", "a b"),
+        ("route.key", "{aggregate_id"),
         ("events.source", ""),
         ("events.source", "/out box"),
         ("http.listen", "9464"),

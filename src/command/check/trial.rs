@@ -1,0 +1,131 @@
+//! A trial of the routes: what becomes of each kind of event that waits or was written last.
+//!
+//! Owns which rows are tried. What routes make of them is decided where the relay asks too; nothing is
+//! sent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::DateTime;
+use uuid::Uuid;
+
+use super::look::Look;
+use crate::decide::checkup::Finding;
+use crate::decide::envelope::Envelope;
+use crate::decide::route::Routes;
+use crate::event::{Event, EventRef, Lane, OrderingKey};
+use crate::outbox::one::one;
+use crate::outbox::survey::Kind;
+use crate::outcome::Defect;
+use crate::relay::record_bytes_max;
+
+/// So many kinds are tried with one of their rows, where routes look at whole rows.
+const ROWS_MAX: usize = 200;
+
+/// What to do about an event that has no record.
+const CURE: &str = "correct the row, the route, or topics.allow; such rows are set aside as dead. \
+                    `outbox-relay route --explain` shows what becomes of one";
+
+impl Look {
+    /// The topics that events go to, each with the age of the oldest that waits.
+    pub(super) async fn wanted_topics(
+        &mut self,
+        kinds: Vec<Kind>,
+    ) -> BTreeMap<String, Option<f64>> {
+        let mut routes = self.settings.routes();
+        let envelope = Envelope::new(self.settings.events.source.clone());
+        let fixed = routes.fixed_topics().map(|name| (name.to_owned(), None));
+        let mut wanted: BTreeMap<String, Option<f64>> = fixed.collect();
+        let whole = routes.need_whole_rows();
+        let tried = if whole { ROWS_MAX } else { usize::MAX };
+        for kind in kinds.into_iter().take(tried) {
+            let tried = match self.sample(&kind, whole).await {
+                Some(Ok(event)) => try_out(&mut routes, &envelope, &event),
+                Some(Err(defect)) => Err(defect),
+                None => continue,
+            };
+            match tried {
+                Ok(topic) => {
+                    let oldest = wanted.entry(topic.as_ref().to_owned()).or_insert(None);
+                    *oldest = older(*oldest, kind.oldest_seconds);
+                }
+                Err(defect) => self.findings.push(Finding::wrong(
+                    "topics",
+                    format!(
+                        "events of type {:?} of a {:?} have no topic or no record: {defect}",
+                        kind.event_type, kind.aggregate_type
+                    ),
+                    CURE,
+                )),
+            }
+        }
+        wanted
+    }
+
+    /// An event of a kind: one of its rows where routes look at whole rows. None if that is gone.
+    async fn sample(&mut self, kind: &Kind, whole: bool) -> Option<Result<Event, Defect>> {
+        if !whole {
+            return Some(Ok(event_of(kind)));
+        }
+        let bytes_max = record_bytes_max(&self.settings);
+        match one(&mut self.session, &self.names, kind.seq, bytes_max).await {
+            Ok(event) => event,
+            Err(error) => {
+                let found = self.database_failed("topics", &error);
+                self.findings.push(found);
+                None
+            }
+        }
+    }
+}
+
+/// The topic of an event, if it has one and a record too.
+fn try_out(routes: &mut Routes, envelope: &Envelope, event: &Event) -> Result<Arc<str>, Defect> {
+    let (route, topic) = routes.route(event);
+    let topic = topic?;
+    envelope.record(event, &route.form, Arc::clone(&topic))?;
+    Ok(topic)
+}
+
+/// As much of an event as its kind tells.
+fn event_of(kind: &Kind) -> Event {
+    Event {
+        at: EventRef {
+            seq: kind.seq,
+            id: Uuid::nil(),
+        },
+        lane: Lane(0),
+        key: OrderingKey {
+            aggregate_type: kind.aggregate_type.clone(),
+            aggregate_id: "x".to_owned(),
+        },
+        event_type: kind.event_type.clone(),
+        payload: None,
+        headers: None,
+        topic: kind.topic.clone(),
+        partition_key: None,
+        created_at: DateTime::UNIX_EPOCH,
+        wait_ms: 0,
+        judged: None,
+    }
+}
+
+/// The larger of two ages.
+fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.max(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_of_all_kinds_counts() {
+        assert_eq!(older(None, None), None);
+        assert_eq!(older(Some(1.0), None), Some(1.0));
+        assert_eq!(older(Some(1.0), Some(2.0)), Some(2.0));
+    }
+}

@@ -1,0 +1,76 @@
+//! One event by its number, for those who look at it and publish nothing.
+//!
+//! Owns the statement. Judges nothing but whether the row could be read.
+
+use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgRow;
+
+use super::error::OutboxError;
+use super::names::Names;
+use super::session::{Session, column};
+use crate::event::{Event, EventRef, Lane, OrderingKey};
+use crate::outcome::Defect;
+
+/// `one_event`: locks nothing; by primary key. What takes more than `$2` bytes in the table is not
+/// printed.
+const ONE: &str = "
+/* one_event */
+SELECT o.id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type, o.topic, o.partition_key,
+    CASE WHEN o.created_at >= '0001-01-01Z' AND o.created_at < '10000-01-01Z'
+        THEN o.created_at END,
+    CASE WHEN w.fits THEN o.payload::text END, CASE WHEN w.fits THEN o.headers::text END, w.fits
+FROM {outbox} AS o
+CROSS JOIN LATERAL (SELECT coalesce(
+    greatest(pg_column_size(o.payload), pg_column_size(o.headers)) <= $2, true) AS fits) AS w
+WHERE o.seq = $1
+";
+
+/// Reads an event by its number; none if it is not there, and a defect if no record can carry it.
+pub async fn one(
+    session: &mut Session,
+    names: &Names,
+    seq: i64,
+    record_bytes_max: u64,
+) -> Result<Option<Result<Event, Defect>>, OutboxError> {
+    let statement = names.render(ONE);
+    session
+        .run(async |connection| {
+            let row = sqlx::query(AssertSqlSafe(statement))
+                .bind(seq)
+                .bind(i32::try_from(record_bytes_max).unwrap_or(i32::MAX))
+                .fetch_optional(connection)
+                .await?;
+            row.as_ref().map(|row| event(seq, row)).transpose()
+        })
+        .await
+}
+
+fn event(seq: i64, row: &PgRow) -> Result<Result<Event, Defect>, sqlx::Error> {
+    if !column::<bool>(row, 10)? {
+        return Ok(Err(Defect::new("the row is too large for any record")));
+    }
+    let Some(created_at) = column::<Option<DateTime<Utc>>>(row, 7)? else {
+        let reason = "created_at is no time that a record can carry";
+        return Ok(Err(Defect::new(reason)));
+    };
+    Ok(Ok(Event {
+        at: EventRef {
+            seq,
+            id: column(row, 0)?,
+        },
+        lane: Lane(column(row, 1)?),
+        key: OrderingKey {
+            aggregate_type: column(row, 2)?,
+            aggregate_id: column(row, 3)?,
+        },
+        event_type: column(row, 4)?,
+        payload: column(row, 8)?,
+        headers: column(row, 9)?,
+        topic: column(row, 5)?,
+        partition_key: column(row, 6)?,
+        created_at,
+        wait_ms: 0,
+        judged: None,
+    }))
+}

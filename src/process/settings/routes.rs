@@ -1,0 +1,232 @@
+//! Routes as settings: which keys each has, whether they can be read, and what is made of them.
+//!
+//! Owns the shape of `[[routes]]`, which is no section with one value a key. What a route means is in
+//! `decide::route`.
+//!
+//! Invariant: what leaves here as a list of routes has known keys alone, each of the right kind.
+
+use config::{Config, Map, Value, ValueKind};
+
+use super::Settings;
+use super::checks::{ENDS, FORMATS, ORDERS};
+use super::problems::Problems;
+use super::schema::{found, nearest};
+use super::{lay, layers};
+use crate::decide::dead::OnDead;
+use crate::decide::envelope::Format;
+use crate::decide::order::Order;
+use crate::decide::route::{Route, RouteSpec, Routes, Usual};
+use crate::decide::topic::Allowed;
+
+/// What a key of a route takes.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Text,
+    Word(&'static [&'static str]),
+    /// A table with any keys, each a text.
+    Texts,
+    /// A table with these keys.
+    Table(&'static [(&'static str, Kind)]),
+}
+
+/// The keys of a route.
+pub(super) const KEYS: &[(&str, Kind)] = &[
+    ("match", Kind::Table(MATCH)),
+    ("topic", Kind::Text),
+    ("key", Kind::Text),
+    ("partition", Kind::Text),
+    ("format", Kind::Word(FORMATS)),
+    ("order", Kind::Word(ORDERS)),
+    ("on_dead", Kind::Word(ENDS)),
+    ("headers", Kind::Texts),
+];
+
+/// The keys of what a route is about.
+const MATCH: &[(&str, Kind)] = &[
+    ("aggregate_type", Kind::Text),
+    ("event_type", Kind::Text),
+    ("headers", Kind::Texts),
+];
+
+impl Settings {
+    /// The routes that events take.
+    pub(crate) fn routes(&self) -> Routes {
+        let usual = Usual {
+            topic: self.route.topic.clone(),
+            key: self.route.key.clone(),
+            format: self.route.format,
+            order: self.relay.order,
+            on_dead: self.failure.on_dead,
+        };
+        let read = |spec: &RouteSpec| {
+            spec.read(&usual)
+                .expect("settings that exist have passed the same reading")
+        };
+        let routes = self.routes.iter().map(read).collect();
+        let rest = read(&RouteSpec::default());
+        let allowed = Allowed::parse(&self.topics.allow);
+        let allowed = allowed.expect("settings that exist have passed the same reading");
+        Routes::new(routes, rest, allowed)
+    }
+
+    /// What relays compare to see whether they route alike.
+    pub(crate) fn routing(&self) -> String {
+        let (_, default) = layers::default();
+        let usual_key = lay(&[default]).get_string("route.key");
+        let own_key = usual_key.is_ok_and(|usual| usual != self.route.key);
+        let key = own_key.then(|| format!(" by {:?}", self.route.key));
+        let routes = self.routes.iter().map(|route| format!("; {route}"));
+        let parts = [self.route.topic.clone()]
+            .into_iter()
+            .chain(key)
+            .chain(routes);
+        parts.collect()
+    }
+}
+
+/// Keeps of a list of routes what is known and of the right kind, and says what is wrong with the rest.
+pub(super) fn shaped(value: Value, origin: &str, problems: &mut Problems) -> Vec<Value> {
+    let found = found(&value);
+    let ValueKind::Array(routes) = value.kind else {
+        let text = format!("expected [[routes]], found {found} (in {origin})");
+        problems.add("routes", text);
+        return Vec::new();
+    };
+    let routes = routes.into_iter().enumerate();
+    routes
+        .map(|(place, route)| {
+            let mut shape = Shape { origin, problems };
+            let path = format!("routes[{place}]");
+            let table = shape.table(&path, route, KEYS).unwrap_or_default();
+            Value::new(None, table)
+        })
+        .collect()
+}
+
+/// The comparison of one layer's routes with the keys that there are.
+struct Shape<'a> {
+    origin: &'a str,
+    problems: &'a mut Problems,
+}
+
+impl Shape<'_> {
+    fn table(
+        &mut self,
+        path: &str,
+        value: Value,
+        keys: &[(&str, Kind)],
+    ) -> Option<Map<String, Value>> {
+        let pairs = self.pairs(path, value)?.into_iter();
+        let known = pairs.filter_map(|(key, value)| {
+            let path = format!("{path}.{key}");
+            let Some((_, kind)) = keys.iter().find(|(known, _)| *known == key) else {
+                let names = keys.iter().map(|(name, _)| *name);
+                let near = nearest(&key, names.clone());
+                let text = near.map_or_else(
+                    || format!("there are {}", names.collect::<Vec<_>>().join(", ")),
+                    |near| format!("did you mean {near}?"),
+                );
+                self.add(&path, &format!("no such key; {text}"));
+                return None;
+            };
+            Some((key, self.value(&path, value, *kind)?))
+        });
+        Some(known.collect())
+    }
+
+    /// A value, if it is of its kind.
+    fn value(&mut self, path: &str, value: Value, kind: Kind) -> Option<Value> {
+        match kind {
+            Kind::Text => self.text(path, value).map(|text| Value::new(None, text)),
+            Kind::Word(words) => {
+                let text = self.text(path, value)?;
+                if !words.contains(&text.as_str()) {
+                    let words = words.join(" or ");
+                    self.add(path, &format!("expected {words}, found {text:?}"));
+                    return None;
+                }
+                Some(Value::new(None, text))
+            }
+            Kind::Texts => {
+                let pairs = self.pairs(path, value)?.into_iter();
+                let texts: Map<String, Value> = pairs
+                    .filter_map(|(name, value)| {
+                        let text = self.text(&format!("{path}.{name}"), value)?;
+                        Some((name, Value::new(None, text)))
+                    })
+                    .collect();
+                Some(Value::new(None, texts))
+            }
+            Kind::Table(keys) => {
+                let table = self.table(path, value, keys)?;
+                Some(Value::new(None, table))
+            }
+        }
+    }
+
+    fn text(&mut self, path: &str, value: Value) -> Option<String> {
+        let found = found(&value);
+        if let ValueKind::String(text) = value.kind {
+            return Some(text);
+        }
+        self.add(path, &format!("expected text in quotes, found {found}"));
+        None
+    }
+
+    fn pairs(&mut self, path: &str, value: Value) -> Option<Map<String, Value>> {
+        let found = found(&value);
+        if let ValueKind::Table(table) = value.kind {
+            return Some(table);
+        }
+        self.add(path, &format!("expected a table, found {found}"));
+        None
+    }
+
+    fn add(&mut self, path: &str, text: &str) {
+        self.problems
+            .add(path, format!("{text} (in {})", self.origin));
+    }
+}
+
+/// Reads every route, and adds what is wrong with each.
+pub(super) fn check(config: &Config, problems: &mut Problems) {
+    let text = |path: &str| config.get_string(path).unwrap_or_default();
+    let own = usual(text("route.topic"), text("route.key"));
+    for fault in RouteSpec::default().read(&own).err().unwrap_or_default() {
+        let path = format!("route.{}", fault.key);
+        if !problems.name(&path) {
+            problems.add(&path, fault.reason);
+        }
+    }
+    let specs: Vec<RouteSpec> = config.get("routes").unwrap_or_default();
+    // What a route takes over from [route] is judged there.
+    let unseen = usual("x".to_owned(), String::new());
+    for (place, spec) in specs.iter().enumerate() {
+        let path = format!("routes[{place}]");
+        match spec.read(&unseen) {
+            Ok(route) if place + 1 < specs.len() => reached(&path, &route, problems),
+            Ok(_) => {}
+            Err(faults) => faults
+                .into_iter()
+                .for_each(|fault| problems.add(&format!("{path}.{}", fault.key), fault.reason)),
+        }
+    }
+}
+
+fn usual(topic: String, key: String) -> Usual {
+    Usual {
+        topic,
+        key,
+        format: Format::Payload,
+        order: Order::Strict,
+        on_dead: OnDead::Table,
+    }
+}
+
+/// A route about every event leaves none to those after it.
+fn reached(path: &str, route: &Route, problems: &mut Problems) {
+    if route.is_about_all() {
+        let text = "is about every event, so that no route after it is ever taken: put it last";
+        problems.add(&format!("{path}.match"), text);
+    }
+}

@@ -1,0 +1,182 @@
+//! Routes in a file: their keys, what is told of their faults, and what relays compare.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::process::settings::routes::KEYS;
+
+const ROUTES: &str = r#"
+    [[routes]]
+    match = { aggregate_type = "order*", event_type = "/Paid$/", headers = { Tenant-X = "acme" } }
+    topic = "store.{aggregate_type|kebab}-events"
+    key = ""
+    partition = "3"
+    format = "header-payload"
+    order = "pipelined"
+    on_dead = "block"
+    headers = { Region = "{payload.region}" }
+
+    [[routes]]
+    topic = "all"
+"#;
+
+#[test]
+fn every_key_of_a_route_has_an_effect() {
+    let settings = load(ROUTES, &[URL]).unwrap();
+    let [first, second] = settings.routes.as_slice() else {
+        panic!("two routes")
+    };
+    let about = &first.about;
+    assert_eq!(about.aggregate_type.as_deref(), Some("order*"));
+    assert_eq!(about.event_type.as_deref(), Some("/Paid$/"));
+    assert_eq!(about.headers["Tenant-X"], "acme", "capitals of names count");
+    assert_eq!(
+        first.topic.as_deref(),
+        Some("store.{aggregate_type|kebab}-events")
+    );
+    assert_eq!(first.key.as_deref(), Some(""));
+    assert_eq!(first.partition.as_deref(), Some("3"));
+    assert_eq!(first.format, Some(Format::HeaderPayload));
+    assert_eq!(first.order, Some(Order::Pipelined));
+    assert_eq!(first.on_dead, Some(OnDead::Block));
+    assert_eq!(first.headers["Region"], "{payload.region}");
+    let topic_alone = RouteSpec {
+        topic: Some("all".to_owned()),
+        ..RouteSpec::default()
+    };
+    assert_eq!(*second, topic_alone);
+    assert_eq!(settings.routes().all().count(), 3, "and one for the rest");
+    let default = include_str!("../../../../config/default.toml");
+    for (key, _) in KEYS {
+        assert!(
+            default.contains(&format!("\n# {key} = ")),
+            "{key} is explained"
+        );
+    }
+}
+
+#[test]
+fn the_routes_that_the_default_file_shows_can_be_used() {
+    let default = include_str!("../../../../config/default.toml");
+    let shown: Vec<&str> = default
+        .lines()
+        .skip_while(|line| *line != "# [[routes]]")
+        .map_while(|line| line.strip_prefix("# "))
+        .collect();
+    let settings = load(&shown.join("\n"), &[URL]).unwrap();
+    assert_eq!(settings.routes.len(), 1);
+    assert_eq!(settings.routes[0].format, Some(Format::Cloudevents));
+}
+
+#[test]
+fn without_routes_there_is_the_one_of_the_rest() {
+    let settings = load("", &[URL]).unwrap();
+    let routes = settings.routes();
+    let (name, route) = routes.all().next().unwrap();
+    assert_eq!(name, "route");
+    assert_eq!(route.topic().text(), "{aggregate_type}-events");
+    assert_eq!(route.form.key.as_ref().unwrap().text(), "{aggregate_id}");
+    assert_eq!(route.form.format, Format::Payload);
+    assert_eq!(
+        (route.order, route.on_dead),
+        (Order::Strict, OnDead::DeadLetter)
+    );
+    assert!(route.is_about_all() && routes.all().count() == 1);
+}
+
+#[test]
+fn all_that_is_wrong_with_routes_is_told_at_once() {
+    let toml = r#"
+        [relay]
+        order = "fast"
+        [[routes]]
+        match = { agregate_type = "x", event_type = "/(/", headers = { a = 1 } }
+        topic = "{agregate_type}"
+        format = "avro"
+        order = 1
+        [[routes]]
+        topic = ["a"]
+        key = "{payload.}"
+        headers = "x"
+        colour = "red"
+        [[routes]]
+        match = "order"
+        partition = "-1"
+    "#;
+    let error = load(toml, &[URL]).unwrap_err();
+    let expected = [
+        ("relay.order", "expected strict"),
+        (
+            "routes[0].format",
+            "expected payload or cloudevents or header-payload",
+        ),
+        (
+            "routes[0].match.agregate_type",
+            "no such key; did you mean aggregate_type?",
+        ),
+        ("routes[0].match.event_type", "unclosed group"),
+        (
+            "routes[0].match.headers.a",
+            "expected text in quotes, found an integer",
+        ),
+        (
+            "routes[0].order",
+            "expected text in quotes, found an integer",
+        ),
+        ("routes[0].topic", "`{agregate_type}` is not known"),
+        (
+            "routes[1].colour",
+            "no such key; there are match, topic, key",
+        ),
+        ("routes[1].headers", "expected a table, found text"),
+        ("routes[1].key", "`{payload.}` is not known"),
+        ("routes[1].topic", "expected text in quotes, found a list"),
+        ("routes[2].match", "expected a table, found text"),
+        ("routes[2].partition", "expected a number from 0"),
+    ];
+    let paths: BTreeSet<&str> = error.problems.iter().map(|one| one.path.as_str()).collect();
+    let expected_paths: BTreeSet<&str> = expected.iter().map(|(path, _)| *path).collect();
+    for (path, text) in expected {
+        let told = error.problems.iter().find(|one| one.path == path);
+        let told = told.unwrap_or_else(|| panic!("{path}: {error}"));
+        assert!(told.text.contains(text), "{path}: {}", told.text);
+    }
+    assert_eq!(paths, expected_paths, "{error}");
+}
+
+#[test]
+fn routes_are_a_list_in_a_file() {
+    assert_eq!(refused("routes = 7", &[URL]), ["routes"]);
+    assert_eq!(refused("[routes]\ntopic = 'x'", &[URL]), ["routes"]);
+    assert_eq!(refused("", &[URL, ("ROUTES__TOPIC", "x")]), ["routes"]);
+    assert_eq!(
+        refused("[[routes]]\ntopic = 'a'\n[[routes]]", &[URL]),
+        ["routes[0].match"]
+    );
+}
+
+#[test]
+fn a_fault_of_the_usual_is_told_once_and_not_of_each_route() {
+    let toml = "[route]\ntopic = 'a b'\nkey = '{'\n[[routes]]\n[[routes]]\nmatch = {}";
+    let paths = refused(toml, &[URL]);
+    assert_eq!(paths, ["route.key", "route.topic", "routes[0].match"]);
+}
+
+#[test]
+fn relays_that_route_differently_are_told_apart_and_show_no_header() {
+    let routing = |toml: &str| load(toml, &[URL]).unwrap().routing();
+    assert_eq!(routing(""), "{aggregate_type}-events", "as it always was");
+    let all: BTreeSet<String> = [
+        "",
+        "[route]\ntopic = 'x'",
+        "[route]\nkey = '{id}'",
+        "[[routes]]\ntopic = 'x'",
+        "[[routes]]\nkey = 'x'",
+        "[[routes]]\nmatch = { event_type = 'x' }\ntopic = 'x'",
+    ]
+    .map(routing)
+    .into();
+    assert_eq!(all.len(), 6);
+    let toml = "[[routes]]\nmatch = { headers = { a = 'canary' } }\nheaders = { b = 'canary' }";
+    assert!(!routing(toml).contains("canary"));
+}
