@@ -72,7 +72,9 @@ fn every_verb_shows_an_example() {
     let names: Vec<_> = names
         .filter(|name| !name.is_empty() && *name != "help")
         .collect();
-    for name in ["run", "migrate", "check", "status", "dead", "health"] {
+    for name in [
+        "run", "migrate", "check", "route", "status", "dead", "health",
+    ] {
         assert!(names.contains(&name), "{help}");
     }
     for name in names {

@@ -12,6 +12,7 @@ mod dead;
 mod dead_letters;
 mod delivery;
 mod dev;
+mod explain;
 mod failures;
 mod fault_list;
 mod hostile;

@@ -13,6 +13,7 @@ mod dead;
 mod dev;
 mod health;
 mod migrate;
+mod route;
 mod run;
 mod status;
 
@@ -105,6 +106,7 @@ enum Verb {
     Run(run::Run),
     Migrate(migrate::Migrate),
     Check(check::Check),
+    Route(route::Route),
     Status(status::Show),
     Dead(dead::Dead),
     Dev(dev::Dev),
@@ -160,6 +162,7 @@ impl Cli {
             Verb::Run(verb) => verb.run(file).await,
             Verb::Migrate(verb) => verb.run(file).await,
             Verb::Check(verb) => verb.run(file).await,
+            Verb::Route(verb) => verb.run(file).await,
             Verb::Status(verb) => verb.run(file).await,
             Verb::Dead(verb) => verb.run(file).await,
             Verb::Dev(verb) => Box::pin(verb.run(file)).await,
@@ -213,6 +216,23 @@ fn grouped(number: i64) -> String {
     text
 }
 
+/// Text of a row as a terminal may show it: nothing in it is obeyed, and what is long is cut.
+fn plain(text: &str, letters_max: usize) -> String {
+    let mut plain = String::new();
+    for (count, letter) in text.chars().enumerate() {
+        if count == letters_max {
+            plain.push('…');
+            break;
+        }
+        if matches!(letter, '\'' | '"' | '\\') {
+            plain.push(letter);
+        } else {
+            plain.extend(letter.escape_debug());
+        }
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,5 +247,13 @@ mod tests {
         ] {
             assert_eq!(grouped(number), text);
         }
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_a_row_holds() {
+        assert_eq!(plain("a\u{1b}[2J\n\u{202e}b", 99), r"a\u{1b}[2J\n\u{202e}b");
+        assert_eq!(plain(r#"Zoë's "ä\b" 日本"#, 99), r#"Zoë's "ä\b" 日本"#);
+        assert_eq!(plain("abc", 3), "abc");
+        assert_eq!(plain("abcd", 3), "abc…");
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! Invariant: a dead letter's topic is a legal name, and not the topic that refused the record.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -25,6 +26,17 @@ pub enum OnDead {
     Block,
     /// The table alone keeps it, and its aggregate goes on.
     Table,
+}
+
+impl fmt::Display for OnDead {
+    /// The word of the settings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DeadLetter => "dead_letter",
+            Self::Block => "block",
+            Self::Table => "table",
+        })
+    }
 }
 
 /// How a dead letter is named after the topic that its record was meant for.

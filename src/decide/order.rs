@@ -3,6 +3,8 @@
 //!
 //! Owns the words. Does not know where they were written or what follows from them.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 /// What keeps its order.
@@ -15,6 +17,17 @@ pub enum Order {
     Pipelined,
     /// Every event by itself.
     None,
+}
+
+impl fmt::Display for Order {
+    /// The word of the settings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Strict => "strict",
+            Self::Pipelined => "pipelined",
+            Self::None => "none",
+        })
+    }
 }
 
 /// What becomes of a row that Kafka has confirmed.

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use chrono::DateTime;
 
-use super::{Done, Exit, Refusal, access, settings};
+use super::{Done, Exit, Refusal, access, plain, settings};
 use crate::decide::route::Routes;
 use crate::event::Event;
 use crate::outbox::dead::{DeadEvents, Row};
@@ -134,38 +134,8 @@ fn away(error: &OutboxError, names: &Names) -> Refusal {
     }
 }
 
-/// Text of a row as a terminal may show it: nothing in it is obeyed, and what is long is cut.
-fn plain(text: &str, letters_max: usize) -> String {
-    let mut plain = String::new();
-    for (count, letter) in text.chars().enumerate() {
-        if count == letters_max {
-            plain.push('…');
-            break;
-        }
-        if matches!(letter, '\'' | '"' | '\\') {
-            plain.push(letter);
-        } else {
-            plain.extend(letter.escape_debug());
-        }
-    }
-    plain
-}
-
 /// An aggregate in few letters.
 fn aggregate(row: &Row) -> String {
     let key = &row.key;
     plain(&format!("{}/{}", key.aggregate_type, key.aggregate_id), 48)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_terminal_obeys_nothing_that_a_row_holds() {
-        assert_eq!(plain("a\u{1b}[2J\n\u{202e}b", 99), r"a\u{1b}[2J\n\u{202e}b");
-        assert_eq!(plain(r#"Zoë's "ä\b" 日本"#, 99), r#"Zoë's "ä\b" 日本"#);
-        assert_eq!(plain("abc", 3), "abc");
-        assert_eq!(plain("abcd", 3), "abc…");
-    }
 }
