@@ -29,6 +29,7 @@ mod pooler;
 mod privileges;
 mod reading;
 mod readme;
+mod routes;
 mod secrets;
 mod secure;
 mod sessions;

@@ -1,7 +1,7 @@
 //! What the README and the pages under `docs` tell is true: their SQL runs, their settings exist,
 //! their exit codes are those of `--help`.
 
-mod pages;
+pub(crate) mod pages;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -13,7 +13,7 @@ use self::pages::{blocks, keys, page, quoted, statements};
 use crate::support::{Kafka, Outbox, Receiver, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/chaos.md",
@@ -22,6 +22,7 @@ const PAGES: [&str; 8] = [
     "docs/metrics.md",
     "docs/writers.md",
     "docs/operations.md",
+    "docs/routes.md",
 ];
 
 /// An outbox beside a table of orders, as a service has it.

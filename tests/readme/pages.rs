@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use config::{Config, File, FileFormat, Value, ValueKind};
 
 /// A page of the repository.
-pub(super) fn page(name: &str) -> String {
+pub(crate) fn page(name: &str) -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// The blocks of code in a language.
-pub(super) fn blocks(page: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(page: &str, language: &str) -> Vec<String> {
     let opening = format!("```{language}\n");
     page.split(&opening)
         .skip(1)
