@@ -361,6 +361,15 @@ async fn each_route_has_its_own_end_and_order_and_the_start_and_check_tell() {
     })
     .await;
     assert_eq!(service.outbox.count("published_at IS NOT NULL").await, 2);
+    for (wanted, found) in [(topic.as_str(), 1), ("", 1), ("other", 0)] {
+        let mut list = service.start(&["dead", "list", "--json", "--topic", wanted]);
+        assert_eq!(list.wait_exit(SOON).await, 0);
+        assert_eq!(
+            list.stdout().concat().matches("\"seq\"").count(),
+            found,
+            "{wanted}"
+        );
+    }
     let kinds = |kind| {
         records
             .iter()

@@ -165,8 +165,18 @@ impl Routes {
         self.name_of_route(self.place_of(event))
     }
 
-    /// The topic that an event asks for, legal or not: for people, never for Kafka. None where more of
-    /// its row decides than what names it and says of which kind it is.
+    /// The topic that an event asks for, legal or not: for people, never for Kafka. None where its route
+    /// can make none of it.
+    pub fn name(&self, event: &Event) -> Option<String> {
+        if let Some(own) = &event.topic {
+            return Some(own.clone());
+        }
+        let route = &self.routes[self.place_of(event)];
+        route.topic.render(event).ok().map(Cow::into_owned)
+    }
+
+    /// The same where what names an event and says of which kind it is decides; none where more of its
+    /// row does.
     pub fn name_by_kind(&self, event: &Event) -> Option<String> {
         if let Some(own) = &event.topic {
             return Some(own.clone());

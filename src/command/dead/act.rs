@@ -182,7 +182,7 @@ impl Order<'_> {
             row.at.seq,
             aggregate(row),
             plain(&row.event_type, 32),
-            plain(&desk.topic(row), 64)
+            plain(&desk.topic(row).await?, 64)
         );
         let means = match (self.decision, event.state.holds_back()) {
             (Decision::Retry, true) => "is tried again in its place".to_owned(),

@@ -185,12 +185,14 @@ impl Walk {
                 .map_err(|error| desk.away(&error))?;
             let Some(last) = page.last() else { break };
             self.above = last.row.at.seq;
-            let of_topic = page.into_iter().filter_map(|event| {
-                let topic = desk.topic(&event.row);
+            let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+            for event in page {
+                let topic = desk.topic(&event.row).await?;
                 let passes = self.topic.as_ref().is_none_or(|wanted| *wanted == topic);
-                passes.then_some(Found { event, topic })
-            });
-            found.extend(of_topic.take(usize::try_from(self.left).unwrap_or(usize::MAX)));
+                if passes && found.len() < left {
+                    found.push(Found { event, topic });
+                }
+            }
             self.left -= u64::try_from(found.len()).unwrap_or(u64::MAX);
         }
         Ok(found)

@@ -19,7 +19,9 @@ use crate::outbox::dead::{DeadEvents, Row};
 use crate::outbox::error::OutboxError;
 use crate::outbox::identity::Identity;
 use crate::outbox::names::Names;
+use crate::outbox::one::one;
 use crate::outbox::session::{Purpose, Session};
+use crate::relay::record_bytes_max;
 
 /// List dead events, look at one, have them tried again, or give them up
 #[derive(Debug, clap::Args)]
@@ -73,6 +75,7 @@ impl Dead {
 struct Desk {
     names: Names,
     routes: Routes,
+    record_bytes_max: u64,
     events: DeadEvents,
     session: Session,
 }
@@ -93,31 +96,45 @@ impl Desk {
             events: DeadEvents::new(&names),
             names,
             routes: settings.routes(),
+            record_bytes_max: record_bytes_max(&settings),
             session,
         })
     }
 
-    /// The topic that a row asks for; empty where more of it decides than lists show.
-    fn topic(&self, row: &Row) -> String {
-        let event = Event {
-            at: row.at,
-            lane: row.lane,
-            key: row.key.clone(),
-            event_type: row.event_type.clone(),
-            payload: None,
-            headers: None,
-            topic: row.topic.clone(),
-            partition_key: None,
-            created_at: DateTime::UNIX_EPOCH,
-            wait_ms: 0,
-            judged: None,
-        };
-        self.routes.name_by_kind(&event).unwrap_or_default()
+    /// The topic that a row asks for, legal or not; empty where it asks for none. The row is read again
+    /// where more of it decides than lists show.
+    async fn topic(&mut self, row: &Row) -> Result<String, Refusal> {
+        if let Some(name) = self.routes.name_by_kind(&event_of(row)) {
+            return Ok(name);
+        }
+        let (seq, bytes_max) = (row.at.seq, self.record_bytes_max);
+        let whole = one(&mut self.session, &self.names, seq, bytes_max)
+            .await
+            .map_err(|error| self.away(&error))?;
+        let name = whole.and_then(|event| self.routes.name(&event.ok()?));
+        Ok(name.unwrap_or_default())
     }
 
     /// What a failed statement is told as.
     fn away(&self, error: &OutboxError) -> Refusal {
         away(error, &self.names)
+    }
+}
+
+/// As much of an event as lists show.
+fn event_of(row: &Row) -> Event {
+    Event {
+        at: row.at,
+        lane: row.lane,
+        key: row.key.clone(),
+        event_type: row.event_type.clone(),
+        payload: None,
+        headers: None,
+        topic: row.topic.clone(),
+        partition_key: None,
+        created_at: DateTime::UNIX_EPOCH,
+        wait_ms: 0,
+        judged: None,
     }
 }
 

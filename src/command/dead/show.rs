@@ -32,7 +32,7 @@ impl Show {
             .await
             .map_err(|error| desk.away(&error))?;
         match shown {
-            Some(shown) => Ok(say(&text_of(&shown, &desk.topic(&shown.row)))),
+            Some(shown) => Ok(say(&text_of(&shown, &desk.topic(&shown.row).await?))),
             None => Err(Refusal {
                 exit: Exit::Failed,
                 text: format!("there is no event {}", self.seq),
@@ -47,7 +47,7 @@ fn text_of(shown: &Shown, topic: &str) -> String {
     let maybe = |text: &Option<String>| text.as_deref().map(whole);
     let topic = match (&row.topic, topic) {
         (Some(own), _) => format!("{} (its own)", whole(own)),
-        (None, "") => "by its route, which looks at the whole row".to_owned(),
+        (None, "") => "none by its route".to_owned(),
         (None, topic) => format!("{} (by its route)", whole(topic)),
     };
     let mut lines = vec![

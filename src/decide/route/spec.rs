@@ -118,6 +118,7 @@ impl RouteSpec {
         let partition = self
             .partition
             .as_deref()
+            .filter(|text| !text.is_empty())
             .and_then(|text| faults.sort("partition", partition_template(text)));
         let mut headers = Vec::new();
         for (name, text) in &self.headers {

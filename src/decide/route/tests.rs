@@ -149,6 +149,7 @@ fn what_a_route_does_to_order_is_said() {
         (r#"{"order": "pipelined"}"#, "after a failure later ones"),
         (r#"{"order": "none"}"#, "in one partition, in any order"),
         (r#"{"key": ""}"#, "no key"),
+        (r#"{"key": "", "partition": ""}"#, "no key"),
         (
             r#"{"key": "", "partition": "3"}"#,
             "stay in order, in one partition",
@@ -190,6 +191,16 @@ fn a_topic_is_told_by_the_kind_of_an_event_where_that_decides() {
     assert_eq!(told("a1", None), None);
     assert_eq!(told("b", None), None);
     assert_eq!(told("c", None).as_deref(), Some(""));
+    let whole = Event {
+        payload: Some(r#"{"region": "e u"}"#.to_owned()),
+        ..event("order", "b", None)
+    };
+    assert_eq!(
+        routes.name(&whole).as_deref(),
+        Some("x-e u"),
+        "legal or not"
+    );
+    assert_eq!(routes.name(&event("order", "b", None)), None);
     assert!(routes.need_whole_rows());
 }
 
