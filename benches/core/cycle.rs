@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use outbox_relay::decide::dead::{LetterTopic, OnDead, Policy};
-use outbox_relay::decide::envelope::Envelope;
+use outbox_relay::decide::envelope::{Envelope, Format};
 use outbox_relay::decide::order::Order;
 use outbox_relay::decide::reading::{PageEnd, Sighting};
+use outbox_relay::decide::route::{Route, RouteSpec, Usual};
 use outbox_relay::decide::window::{
     Ask, Candidate, Limits, Page, PageRange, Range, Read, What, Window,
 };
@@ -32,6 +33,7 @@ const FOR_EVER_MS: u64 = u64::MAX / 2;
 pub(crate) struct Cycle {
     window: Window,
     envelope: Envelope,
+    route: Route,
     topic: Arc<str>,
     keys: i64,
     last_seq: i64,
@@ -42,13 +44,12 @@ impl Cycle {
     /// Rows of so many keys.
     pub(crate) fn new(order: Order, keys: i64) -> Self {
         let policy = Policy {
-            on_dead: OnDead::Table,
             letter_topic: LetterTopic::parse("{topic}.dlq").expect("the template is legal"),
             attempts_max: 0,
             backoff_min_ms: 100,
             backoff_max_ms: 2_000,
         };
-        let mut window = Window::new(order, policy, LIMITS, 1);
+        let mut window = Window::new(policy, LIMITS, 1);
         for lane in 0..LANES {
             let lease = Lease {
                 lane: Lane(lane),
@@ -60,6 +61,7 @@ impl Cycle {
         Self {
             window,
             envelope: Envelope::new("/bench"),
+            route: route(order),
             topic: Arc::from("orders"),
             keys,
             last_seq: 0,
@@ -130,7 +132,8 @@ impl Cycle {
 
     fn candidate(&self, seq: i64) -> Candidate {
         let event = event(seq, seq % self.keys, None);
-        let record = self.envelope.record(&event, Arc::clone(&self.topic));
+        let topic = Arc::clone(&self.topic);
+        let record = self.envelope.record(&event, &self.route.form, topic);
         Candidate {
             at: event.at,
             key: event.key,
@@ -138,6 +141,8 @@ impl Cycle {
             available_us: None,
             wait_ms: 0,
             judged: None,
+            order: self.route.order,
+            on_dead: self.route.on_dead,
             content: Ok(record.expect("the event is sound")),
         }
     }
@@ -150,6 +155,19 @@ fn page_range(range: &Range, rows: Vec<Candidate>) -> PageRange {
         rows,
         end: PageEnd::Complete,
     }
+}
+
+/// The route of all events by default, in this order.
+pub(crate) fn route(order: Order) -> Route {
+    let usual = Usual {
+        topic: "{aggregate_type}-events".to_owned(),
+        key: "{aggregate_id}".to_owned(),
+        format: Format::Payload,
+        order,
+        on_dead: OnDead::Table,
+    };
+    let route = RouteSpec::default().read(&usual);
+    route.expect("the templates are sound")
 }
 
 /// An event as the base case of the benchmark has them.

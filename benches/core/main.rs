@@ -12,9 +12,10 @@ use allocation_counter::AllocationInfo;
 use criterion::{Criterion, Throughput, criterion_group};
 use outbox_relay::decide::envelope::Envelope;
 use outbox_relay::decide::order::Order;
-use outbox_relay::decide::route::Route;
+use outbox_relay::decide::route::Routes;
+use outbox_relay::decide::topic::Allowed;
 
-use cycle::{Cycle, event};
+use cycle::{Cycle, event, route};
 
 /// Rows that pass the window in one turn of a case.
 const ROWS: u64 = 10_000;
@@ -44,24 +45,25 @@ fn time_window(criterion: &mut Criterion) {
 
 fn time_envelope(criterion: &mut Criterion) {
     let envelope = Envelope::new("/bench");
+    let form = route(Order::Strict).form;
     let mut group = criterion.benchmark_group("envelope");
     group.throughput(Throughput::Elements(1));
     for (name, headers) in [("our headers", None), ("headers of the row", Some(HEADERS))] {
         let event = event(1, 1, headers);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| envelope.record(black_box(&event), "orders".into()));
+            bencher.iter(|| envelope.record(black_box(&event), &form, "orders".into()));
         });
     }
     group.finish();
 }
 
 fn time_route(criterion: &mut Criterion) {
-    let mut route = route();
+    let mut routes = routes();
     let event = event(1, 1, None);
     let mut group = criterion.benchmark_group("route");
     group.throughput(Throughput::Elements(1));
     group.bench_function("a topic met before", |bencher| {
-        bencher.iter(|| route.topic(black_box(&event)));
+        bencher.iter(|| routes.route(black_box(&event)).1);
     });
     group.finish();
 }
@@ -70,8 +72,9 @@ fn time_route(criterion: &mut Criterion) {
 const HEADERS: &str = r#"{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     "tenant": "north"}"#;
 
-fn route() -> Route {
-    Route::parse("{aggregate_type}-events").expect("the template is legal")
+/// As they are without any setting.
+fn routes() -> Routes {
+    Routes::new(Vec::new(), route(Order::Strict), Allowed::default())
 }
 
 fn tell_allocations() {
@@ -79,8 +82,9 @@ fn tell_allocations() {
     cycle.pass(ROWS);
     let envelope = Envelope::new("/bench");
     let (bare, own) = (event(1, 1, None), event(1, 1, Some(HEADERS)));
-    let mut route = route();
-    let _known = route.topic(&bare);
+    let form = route(Order::Strict).form;
+    let mut routes = routes();
+    let _known = routes.route(&bare);
     let measured = [
         (
             "a row's way",
@@ -90,17 +94,17 @@ fn tell_allocations() {
         (
             "envelope, our headers",
             1,
-            measure(|| envelope.record(&bare, "orders".into())),
+            measure(|| envelope.record(&bare, &form, "orders".into())),
         ),
         (
             "envelope, headers of the row",
             1,
-            measure(|| envelope.record(&own, "orders".into())),
+            measure(|| envelope.record(&own, &form, "orders".into())),
         ),
         (
             "route, a topic met before",
             1,
-            measure(|| route.topic(&bare)),
+            measure(|| routes.route(&bare).1),
         ),
     ];
     for (name, rows, found) in measured {
