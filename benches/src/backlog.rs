@@ -26,7 +26,6 @@ DECLARE
     random_text text := (SELECT string_agg(md5(random()::text), '')
         FROM generate_series(1, text_bytes / 32 + 33));
 BEGIN
-    SET synchronous_commit = off;
     FOR n IN first..last BY step LOOP
         INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
         VALUES ('order',
@@ -115,10 +114,18 @@ async fn rest(pool: &PgPool) -> Result<()> {
     Ok(())
 }
 
-/// A procedure commits on the way only where it is called by a statement of its own.
+/// Runs a statement that does not wait for its commits. A procedure commits on the way only where it
+/// is called by a statement of its own.
 async fn run(pool: PgPool, statement: String) -> Result<()> {
-    sqlx::raw_sql(AssertSqlSafe(statement))
-        .execute(&pool)
-        .await?;
+    let mut connection = pool.acquire().await?;
+    for part in [
+        "SET synchronous_commit = off",
+        &statement,
+        "RESET synchronous_commit",
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(part))
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }

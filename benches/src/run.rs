@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::arguments::Arguments;
 use crate::catalogue;
 use crate::cell::Cell;
+use crate::cells::drain::Drain;
 use crate::contender::Contender;
 use crate::figures::Figures;
 use crate::machine;
@@ -21,6 +22,8 @@ use crate::results::{Line, Results};
 use crate::servers::Servers;
 use crate::{now, say};
 
+/// Rows of the drain before all others.
+const WARMING_ROWS: i64 = 100_000;
 /// The figures that a line of progress shows, where a cell has them.
 const SHOWN: [&str; 10] = [
     "rows_per_s",
@@ -58,6 +61,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     warn_of_another_commit(&results);
     let servers = Servers::start().await?;
     results.append(machine::line(&servers, arguments.quick).await?)?;
+    // The first drain of fresh servers is slow; nobody shall have it.
+    Drain::of(WARMING_ROWS)
+        .measure(&servers, Contender::Ours)
+        .await?;
     measure(&servers, &turns, &mut results).await
 }
 

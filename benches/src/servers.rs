@@ -24,9 +24,11 @@ const BROKER: [(&str, &str); 2] = [
     ("log.retention.ms", "-1"),
 ];
 /// What a server of this size would be given.
-const DATABASE: [(&str, &str); 6] = [
+const DATABASE: [(&str, &str); 7] = [
     ("shared_buffers", "1GB"),
     ("max_wal_size", "8GB"),
+    // Files of the log are used again: a cell shall not pay for new ones.
+    ("min_wal_size", "4GB"),
     ("synchronous_commit", "on"),
     ("shared_preload_libraries", "pg_stat_statements"),
     ("pg_stat_statements.track_planning", "off"),
