@@ -22,8 +22,6 @@ use crate::results::{Line, Results};
 use crate::servers::Servers;
 use crate::{now, say};
 
-/// Rows of the drain before all others.
-const WARMING_ROWS: i64 = 100_000;
 /// The figures that a line of progress shows, where a cell has them.
 const SHOWN: [&str; 10] = [
     "rows_per_s",
@@ -62,7 +60,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let servers = Servers::start().await?;
     results.append(machine::line(&servers, arguments.quick).await?)?;
     // The first drain of fresh servers is slow; nobody shall have it.
-    Drain::of(WARMING_ROWS)
+    let warming_rows = if arguments.quick { 100_000 } else { 600_000 };
+    Drain::of(warming_rows)
         .measure(&servers, Contender::Ours)
         .await?;
     measure(&servers, &turns, &mut results).await

@@ -17,7 +17,7 @@ const JAVA: [&str; 2] = ["-Xms1g", "-Xmx1g"];
 /// Records after which the broker's Java has compiled what it needs. It is requests that count, so
 /// few are under way at once.
 const WARMING_RECORDS: i64 = 600_000;
-const WARMING_IN_FLIGHT: i64 = 500;
+const WARMING_IN_FLIGHT: i64 = 100;
 /// A topic that is deleted gives its disc back soon.
 const BROKER: [(&str, &str); 2] = [
     ("log.segment.delete.delay.ms", "1000"),
