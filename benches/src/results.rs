@@ -48,6 +48,8 @@ impl Results {
     /// Opens a file; one that is not there is empty. The last line may be half a one: the run
     /// before was ended in the middle of it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        let folder = path.parent().context("the file is in a folder")?;
+        fs::create_dir_all(folder)?;
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             read => read.with_context(|| path.display().to_string())?,
@@ -88,8 +90,6 @@ impl Results {
     }
 
     fn rewrite(&self) -> Result<()> {
-        let folder = self.path.parent().context("the file is in a folder")?;
-        fs::create_dir_all(folder)?;
         let mut text = String::new();
         for line in &self.lines {
             text.push_str(&serde_json::to_string(line)?);
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_line_that_was_cut_off_is_dropped_and_the_others_stay() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("results.jsonl");
+        let path = folder.path().join("new/results.jsonl");
         let mut results = Results::open(&path).expect("an empty file");
         results.append(line(1)).expect("a line");
         let half = serde_json::to_string(&line(2)).expect("a line")[..20].to_owned();
