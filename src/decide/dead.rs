@@ -83,6 +83,16 @@ impl LetterTopic {
         };
         (name != topic && check_topic(&name).is_ok()).then(|| Arc::from(name))
     }
+
+    /// Whether a topic is one of dead letters, by its name.
+    pub fn is_one(&self, topic: &str) -> bool {
+        let Some(after) = &self.after else {
+            return topic == self.before;
+        };
+        let rest = topic.strip_prefix(&self.before);
+        rest.and_then(|rest| rest.strip_suffix(after.as_str()))
+            .is_some_and(|meant| !meant.is_empty())
+    }
 }
 
 /// When a row has failed for good, where its dead letter goes, and how long it waits between tries.
@@ -114,6 +124,14 @@ mod tests {
         assert_eq!(letter_topic("dead", "orders").as_deref(), Some("dead"));
         let named = letter_topic("dead.{topic}.v1", "a");
         assert_eq!(named.as_deref(), Some("dead.a.v1"));
+    }
+
+    #[test]
+    fn a_topic_of_dead_letters_is_known_by_its_name() {
+        let is_one = |template, topic| LetterTopic::parse(template).unwrap().is_one(topic);
+        assert!(is_one("{topic}.dlq", "orders.dlq") && is_one("dead", "dead"));
+        assert!(!is_one("{topic}.dlq", ".dlq") && !is_one("{topic}.dlq", "orders"));
+        assert!(is_one("dead.{topic}", "dead.orders") && !is_one("dead", "dead.orders"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod checkup;
 pub mod dead;
+pub mod declared;
 pub mod envelope;
 pub mod labels;
 pub mod letter;

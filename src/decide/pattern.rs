@@ -51,7 +51,7 @@ impl Pattern {
 
 /// Whether a glob matches all of a text: its first and last parts at the ends, the others in
 /// order between them, each as early as can be.
-pub(super) fn glob(pattern: &str, name: &str) -> bool {
+pub fn glob(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else {

@@ -24,22 +24,25 @@ impl Default for Allowed {
 impl Allowed {
     /// Reads patterns; a topic is allowed if one of them matches all of its name.
     pub fn parse(patterns: &[String]) -> Result<Self, Defect> {
-        let wrong = |pattern: &&String| {
-            let rest = pattern.replace('*', "x");
-            check_topic(&rest).is_err()
-        };
-        match patterns.iter().find(wrong) {
-            Some(pattern) => Err(Defect::new(format!(
-                "{pattern:?} matches no topic: a pattern has letters, digits, \".\", \"_\", \"-\" and \"*\""
-            ))),
-            None => Ok(Self(patterns.to_vec())),
-        }
+        patterns
+            .iter()
+            .try_for_each(|pattern| check_pattern(pattern))?;
+        Ok(Self(patterns.to_vec()))
     }
 
     /// Whether a topic may be written to.
     pub fn allows(&self, topic: &str) -> bool {
         self.0.iter().any(|pattern| glob(pattern, topic))
     }
+}
+
+/// Says why a pattern could match no topic.
+pub fn check_pattern(pattern: &str) -> Result<(), Defect> {
+    check_topic(&pattern.replace('*', "x")).map_err(|_no_name| {
+        Defect::new(format!(
+            "{pattern:?} matches no topic: a pattern has letters, digits, \".\", \"_\", \"-\" and \"*\""
+        ))
+    })
 }
 
 /// Says why Kafka would not take a name, or why it must not be written to. Kafka's own rule is

@@ -9,6 +9,7 @@
 //! - a secret is in no `Debug` output and in no error.
 
 mod checks;
+mod declarations;
 mod layers;
 mod problems;
 mod properties;
@@ -30,6 +31,7 @@ pub use self::problems::{Problem, SettingsError};
 pub use self::secret::Secret;
 pub use self::warnings::warnings;
 use crate::decide::dead::OnDead;
+use crate::decide::declared::Declaration;
 use crate::decide::envelope::Format;
 use crate::decide::letter::LetterFormat;
 use crate::decide::order::{AfterPublish, Order};
@@ -57,7 +59,7 @@ pub struct Settings {
     /// Where other events go, and how.
     #[serde(default)]
     pub routes: Vec<RouteSpec>,
-    /// Which topics rows may reach.
+    /// Which topics rows may reach, and how topics are to be.
     pub topics: Topics,
     /// What becomes of rows that fail.
     pub failure: Failure,
@@ -141,11 +143,15 @@ pub struct Route {
     pub format: Format,
 }
 
-/// Which topics rows may reach.
+/// Which topics rows may reach, and how topics are to be.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Topics {
-    /// Patterns of their names.
+    /// Patterns of the names that rows may reach.
     pub allow: Vec<String>,
+    /// Topics as they are wanted; the first one that matches a name counts.
+    pub declare: Vec<Declaration>,
+    /// Whether `run` makes those that are missing.
+    pub create_on_start: bool,
 }
 
 /// What becomes of rows that fail.

@@ -4,7 +4,8 @@
 //! Owns how a file and the environment are read into one shape. Does not know what values mean.
 //!
 //! Invariant: in a [`Layer`] every key exists and its value is of the right kind, and every
-//! property of Kafka's client stands under one name, its canonical one, as text.
+//! property of Kafka's client stands under one name, its canonical one, as text. Declared topics are
+//! judged whole as they are read (see `declarations`).
 
 use std::fmt;
 use std::path::Path;
@@ -13,7 +14,7 @@ use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::problems::Problems;
 use super::schema::{Kind, Schema, found};
-use super::{properties, routes};
+use super::{declarations, properties, routes};
 
 /// Every key with its default.
 const DEFAULT: &str = include_str!("../../../config/default.toml");
@@ -138,6 +139,10 @@ fn of_kind(kind: Kind, text: String) -> Value {
             Ok(number) => Value::new(None, number),
             Err(_) => Value::new(None, text),
         },
+        Kind::Flag => match text.trim().parse::<bool>() {
+            Ok(flag) => Value::new(None, flag),
+            Err(_) => Value::new(None, text),
+        },
         Kind::Texts => {
             let parts = text
                 .split(',')
@@ -179,6 +184,11 @@ fn compare(
                 continue;
             }
             let path = format!("{section}.{key}");
+            if path == declarations::PATH {
+                let declared = declarations::read(value, origin, problems);
+                layer.set(&section, &key, declared);
+                continue;
+            }
             match schema.kind(&path) {
                 None => problems.add(&path, format!("{} (in {origin})", schema.no_key(&path))),
                 Some(kind) if kind.takes(&value) => layer.set(&section, &key, value),
@@ -223,7 +233,7 @@ fn collect_properties(value: Value, origin: &str, layer: &mut Layer, problems: &
 
 /// Names every leaf below `value` by its dotted path; one that is written both quoted and nested
 /// comes twice.
-fn flatten(prefix: &str, value: Value, flat: &mut Vec<(String, Value)>) {
+pub(super) fn flatten(prefix: &str, value: Value, flat: &mut Vec<(String, Value)>) {
     if let ValueKind::Table(table) = value.kind {
         for (key, value) in table {
             let dot = if prefix.is_empty() { "" } else { "." };

@@ -2,7 +2,7 @@
 //! the default is the only place where a key is declared.
 //!
 //! Does not know bounds, words or relations (see `checks`), nor the properties of Kafka's client,
-//! which are open (see `properties`).
+//! which are open (see `properties`), nor those of declared topics (see `declarations`).
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,7 @@ use config::{Map, Value, ValueKind};
 pub(super) enum Kind {
     Text,
     Integer,
+    Flag,
     Texts,
 }
 
@@ -21,10 +22,10 @@ impl Kind {
     fn of(value: &Value) -> Self {
         match value.kind {
             ValueKind::I64(_) => Self::Integer,
+            ValueKind::Boolean(_) => Self::Flag,
             ValueKind::Array(_) => Self::Texts,
             ValueKind::String(_)
             | ValueKind::Nil
-            | ValueKind::Boolean(_)
             | ValueKind::I128(_)
             | ValueKind::U64(_)
             | ValueKind::U128(_)
@@ -38,6 +39,7 @@ impl Kind {
         match self {
             Self::Text => is_text(value),
             Self::Integer => matches!(value.kind, ValueKind::I64(_)),
+            Self::Flag => matches!(value.kind, ValueKind::Boolean(_)),
             Self::Texts => matches!(&value.kind, ValueKind::Array(all) if all.iter().all(is_text)),
         }
     }
@@ -47,6 +49,7 @@ impl Kind {
         match self {
             Self::Text => "text in quotes",
             Self::Integer => "an integer",
+            Self::Flag => "true or false",
             Self::Texts => "a list of texts",
         }
     }

@@ -1,6 +1,7 @@
-//! Proves the layers and what is told of their faults; below, the values, the properties of Kafka's
-//! client, and that no secret is shown.
+//! Proves the layers and what is told of their faults; below, the values, declared topics, the
+//! properties of Kafka's client, and that no secret is shown.
 
+mod declarations;
 mod properties;
 mod routes;
 mod secrets;

@@ -55,6 +55,9 @@ const EFFECTS: &[Effect] = &[
     ("topics.allow", "shop.*,audit", |s| {
         s.topics.allow == ["shop.*", "audit"]
     }),
+    ("topics.create_on_start", "true", |s| {
+        s.topics.create_on_start
+    }),
     ("failure.on_dead", "block", |s| {
         s.failure.on_dead == OnDead::Block
     }),
@@ -92,7 +95,8 @@ fn every_key_has_an_effect() {
     }
     let (schema, _) = layers::default();
     let mut tried: Vec<_> = EFFECTS.iter().map(|(path, _, _)| *path).collect();
-    tried.push("database.url_file");
+    // Their effects are proved beside them: each has a file of its own.
+    tried.extend(["database.url_file", "topics.declare"]);
     tried.sort_unstable();
     assert_eq!(schema.paths().collect::<Vec<_>>(), tried);
 }
