@@ -3,16 +3,18 @@
 //! Owns clients of its own that publish nothing. Knows neither why it is asked nor what follows
 //! from the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier,
+    AdminClient, AdminOptions, ConfigResource, ConfigSource, OwnedResourceSpecifier,
+    ResourceSpecifier,
 };
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::KafkaError as ClientError;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::Producer as _;
 
 use super::client::{Owned, off_thread};
@@ -28,6 +30,8 @@ pub enum Topic {
     Present {
         /// How many partitions it has.
         partitions: usize,
+        /// How many copies of each; of the one with the fewest.
+        copies: usize,
     },
     /// It is not there, or not to be seen with our rights.
     Missing,
@@ -38,7 +42,16 @@ pub enum Topic {
 /// Asked about where any topic would do: every cluster has it, or says that it has not.
 const ANY_TOPIC: &str = "__consumer_offsets";
 
-/// A topic's own settings by their names.
+/// What a topic's setting is, and whence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its value, where that is shown.
+    pub value: Option<String>,
+    /// Whether it was set for this topic, and is no default of the brokers.
+    pub is_own: bool,
+}
+
+/// A topic's settings by their names.
 pub type TopicSettings = BTreeMap<String, String>;
 
 /// Asks the cluster.
@@ -92,13 +105,46 @@ impl Admin {
             .await
     }
 
-    /// The own settings (`retention.ms` and the like) of topics by their names. A topic whose
-    /// settings we may not see is left out.
+    /// The names of all topics that we may see.
+    pub async fn topic_names(&self, patience: Duration) -> Result<BTreeSet<String>, KafkaError> {
+        self.ask(move |admin| {
+            let client = admin.client.client().client();
+            let metadata = client.fetch_metadata(None, patience);
+            let metadata = metadata.map_err(|error| admin.refused(&error))?;
+            let names = metadata.topics().iter().map(MetadataTopic::name);
+            Ok(names.map(ToOwned::to_owned).collect())
+        })
+        .await
+    }
+
+    /// The settings (`retention.ms` and the like) of topics by their names. A topic whose settings
+    /// we may not see has none.
     pub async fn topic_settings(
         &self,
         names: Vec<String>,
         patience: Duration,
     ) -> Result<BTreeMap<String, TopicSettings>, KafkaError> {
+        let topics = self.topic_entries(names, patience).await?.into_iter();
+        let shown = |entries: BTreeMap<String, Entry>| {
+            let entries = entries.into_iter();
+            let shown = entries.filter_map(|(key, entry)| Some((key, entry.value?)));
+            shown.collect()
+        };
+        Ok(topics
+            .map(|(name, entries)| (name, shown(entries)))
+            .collect())
+    }
+
+    /// The same, each with where it comes from.
+    pub(super) async fn topic_entries(
+        &self,
+        names: Vec<String>,
+        patience: Duration,
+    ) -> Result<BTreeMap<String, BTreeMap<String, Entry>>, KafkaError> {
+        if names.is_empty() {
+            // librdkafka takes no empty question.
+            return Ok(BTreeMap::new());
+        }
         let runtime = tokio::runtime::Handle::current();
         self.ask(move |admin| {
             // Made and dropped here: dropping it joins its polling thread.
@@ -113,7 +159,7 @@ impl Admin {
             let answers = runtime
                 .block_on(client.describe_configs(&topics, &options))
                 .map_err(|error| admin.refused(&error))?;
-            Ok(answers.into_iter().flatten().filter_map(settings).collect())
+            Ok(answers.into_iter().flatten().filter_map(entries).collect())
         })
         .await
     }
@@ -132,6 +178,7 @@ impl Admin {
         let Some(error) = topic.error() else {
             return Ok(Topic::Present {
                 partitions: topic.partitions().len(),
+                copies: fewest_copies(topic),
             });
         };
         let failure = failure_of(error.into());
@@ -155,6 +202,16 @@ impl Admin {
         answer
     }
 
+    /// The properties that its clients are made with.
+    pub(super) fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
+    /// Who listens to its clients.
+    pub(super) fn listener(&self) -> Listener {
+        self.listener.clone()
+    }
+
     fn unreachable(&self, otherwise: &str) -> KafkaError {
         KafkaError::Unreachable {
             reason: self.listener.reason_or(|| otherwise.to_owned()),
@@ -162,7 +219,7 @@ impl Admin {
     }
 
     /// A question that failed as a whole: no answer, or an answer that says no.
-    fn refused(&self, error: &ClientError) -> KafkaError {
+    pub(super) fn refused(&self, error: &ClientError) -> KafkaError {
         let failure = failure(error);
         if failure.class == Class::Transient {
             self.unreachable(&failure.reason)
@@ -172,14 +229,24 @@ impl Admin {
     }
 }
 
-/// A topic of an answer, and those of its settings that have a value.
-fn settings(answer: ConfigResource) -> Option<(String, TopicSettings)> {
+/// The copies of the partition that has the fewest.
+fn fewest_copies(topic: &MetadataTopic) -> usize {
+    let partitions = topic.partitions().iter();
+    let copies = partitions.map(|partition| partition.replicas().len());
+    copies.min().unwrap_or_default()
+}
+
+/// A topic of an answer, and its settings.
+fn entries(answer: ConfigResource) -> Option<(String, BTreeMap<String, Entry>)> {
     let OwnedResourceSpecifier::Topic(name) = answer.specifier else {
         return None;
     };
-    let entries = answer.entries.into_iter();
-    let settings = entries.filter_map(|entry| Some((entry.name, entry.value?)));
-    Some((name, settings.collect()))
+    let entries = answer.entries.into_iter().map(|entry| {
+        let is_own = entry.source == ConfigSource::DynamicTopic;
+        let value = entry.value;
+        (entry.name, Entry { value, is_own })
+    });
+    Some((name, entries.collect()))
 }
 
 /// `RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC`: the client has not found it.

@@ -16,6 +16,7 @@ pub mod properties;
 pub mod publish;
 #[cfg(test)]
 mod tests;
+pub mod topics;
 pub mod trouble;
 
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};

@@ -207,7 +207,7 @@ impl Look {
         let mut present = Vec::new();
         for name in wanted.keys().take(TOPICS_MAX) {
             match admin.topic(name, PATIENCE).await {
-                Ok(Topic::Present { partitions }) => present.push((name.clone(), partitions)),
+                Ok(Topic::Present { partitions, .. }) => present.push((name.clone(), partitions)),
                 Ok(Topic::Missing) => self.findings.push(topics::missing(name)),
                 Ok(Topic::Denied) => self.findings.push(topics::denied(name)),
                 Err(error) => self.kafka_failed("topics", &error),

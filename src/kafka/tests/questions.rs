@@ -28,7 +28,13 @@ async fn the_cluster_answers_questions() {
     assert!(!id.is_empty());
     assert_ne!(id, elsewhere.cluster_id(PATIENCE).await.unwrap());
     for (name, expected) in [
-        ("wide", Topic::Present { partitions: 7 }),
+        (
+            "wide",
+            Topic::Present {
+                partitions: 7,
+                copies: 1,
+            },
+        ),
         ("missing", Topic::Missing),
         ("secret", Topic::Denied),
     ] {
