@@ -15,12 +15,12 @@ use crate::support::{
 const SOON: Duration = Duration::from_mins(1);
 /// What is told to whoever is led astray.
 const ADVERTISED: &str = "the listeners that they advertise";
-const USER: &str = "relay";
+pub(crate) const USER: &str = "relay";
 const PASSWORD: &str = "canary";
 
 /// A broker that knows its users, and where they are let in. The tests themselves are no user, and
 /// may do all.
-async fn guarded_kafka() -> (Kafka, String) {
+pub(crate) async fn guarded_kafka() -> (Kafka, String) {
     let login = "org.apache.kafka.common.security.plain.PlainLoginModule required";
     let address = format!("127.0.0.1:{}", free_port());
     let settings = [
@@ -51,7 +51,7 @@ async fn guarded_kafka() -> (Kafka, String) {
 }
 
 /// The settings of a relay that is this user.
-fn as_user(address: &str) -> Vec<(&str, &str)> {
+pub(crate) fn as_user(address: &str) -> Vec<(&str, &str)> {
     let own = [
         ("kafka.brokers", address),
         ("kafka.properties.security.protocol", "SASL_PLAINTEXT"),

@@ -37,6 +37,7 @@ mod status;
 mod support;
 mod support_works;
 mod tidy;
+mod topics;
 mod twins;
 mod unheard;
 mod waiting;

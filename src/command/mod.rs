@@ -16,6 +16,7 @@ mod migrate;
 mod route;
 mod run;
 mod status;
+mod topics;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -107,6 +108,7 @@ enum Verb {
     Migrate(migrate::Migrate),
     Check(check::Check),
     Route(route::Route),
+    Topics(topics::Declared),
     Status(status::Show),
     Dead(dead::Dead),
     Dev(dev::Dev),
@@ -163,6 +165,7 @@ impl Cli {
             Verb::Migrate(verb) => verb.run(file).await,
             Verb::Check(verb) => verb.run(file).await,
             Verb::Route(verb) => verb.run(file).await,
+            Verb::Topics(verb) => verb.run(file).await,
             Verb::Status(verb) => verb.run(file).await,
             Verb::Dead(verb) => verb.run(file).await,
             Verb::Dev(verb) => Box::pin(verb.run(file)).await,

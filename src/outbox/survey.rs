@@ -5,13 +5,16 @@
 //!
 //! Invariant: no look costs more with a larger table.
 
+use chrono::DateTime;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
+use uuid::Uuid;
 
 use super::error::OutboxError;
 use super::names::{Names, literal, quoted};
 use super::session::{Session, column};
 use crate::decide::order::AfterPublish;
+use crate::event::{Event, EventRef, Lane, OrderingKey};
 
 /// `server`: locks nothing, reads no table.
 const SERVER: &str = "
@@ -106,6 +109,31 @@ pub struct Kind {
     pub oldest_seconds: Option<f64>,
     /// The number of one of its events: the first that waits, if one does.
     pub seq: i64,
+}
+
+impl Kind {
+    /// As much of an event as its kind tells.
+    pub fn event(&self) -> Event {
+        Event {
+            at: EventRef {
+                seq: self.seq,
+                id: Uuid::nil(),
+            },
+            lane: Lane(0),
+            key: OrderingKey {
+                aggregate_type: self.aggregate_type.clone(),
+                aggregate_id: "x".to_owned(),
+            },
+            event_type: self.event_type.clone(),
+            payload: None,
+            headers: None,
+            topic: self.topic.clone(),
+            partition_key: None,
+            created_at: DateTime::UNIX_EPOCH,
+            wait_ms: 0,
+            judged: None,
+        }
+    }
 }
 
 /// Something that a role may be allowed: what, on which of its columns, and on which object.

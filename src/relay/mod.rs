@@ -36,6 +36,7 @@ mod reader;
 mod sampler;
 mod start;
 mod timing;
+pub(crate) mod topics;
 mod warden;
 
 use std::path::Path;

@@ -4,7 +4,7 @@
 //! told about once, then at intervals; a disagreement ends the relay before it has done anything.
 //!
 //! Invariant: nothing is written but the first record of which cluster the outbox feeds, and what is
-//! waited for, so that `status` can tell.
+//! waited for, so that `status` can tell; and nothing is made in Kafka but declared topics.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use rdkafka::ClientConfig;
 use tokio::sync::watch;
 
 use super::health::Repeat;
-use super::{Options, Plan, RelayError};
+use super::{Options, Plan, RelayError, topics};
 use crate::kafka::admin::Admin;
 use crate::kafka::properties::client_config;
 use crate::outbox::error::OutboxError;
@@ -43,6 +43,7 @@ pub(super) async fn wait_for_dependencies(
         agreed.check_cluster(&cluster_id)?;
     }
     record(plan, &mut session, (&cluster_id, options), probes).await;
+    topics::create_missing(&plan.settings, admin, &mut session, &plan.names).await;
     session.close().await;
     tracing::info!(
         relay = plan.member.name,

@@ -19,6 +19,7 @@ const ALTER_QUOTAS: i16 = 49;
 pub(crate) enum Right {
     Write,
     Describe,
+    DescribeConfigs,
 }
 
 impl Kafka {
@@ -89,6 +90,7 @@ fn rule(user: &str, right: Right, topic: &str) -> Vec<u8> {
     body.push(match right {
         Right::Write => 4,
         Right::Describe => 8,
+        Right::DescribeConfigs => 10,
     });
     body.push(ALLOW);
     body

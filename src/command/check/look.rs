@@ -4,6 +4,8 @@
 //!
 //! Invariant: no look hides another: what cannot be looked at is a finding too.
 
+mod declared;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -193,11 +195,19 @@ impl Look {
             Ok(()) => Finding::fine("kafka", format!("cluster {cluster_id}")),
             Err(mismatch) => Finding::told("kafka", Grade::Wrong, mismatch.to_string()),
         });
-        let oldest = self.wanted_topics(seen.kinds.unwrap_or_default()).await;
-        self.at_topics(&admin, oldest).await;
+        let kinds = seen.kinds.unwrap_or_default();
+        let wanted = self.wanted_topics(&kinds).await;
+        let missing = self.at_declared(&admin, &kinds, &wanted).await;
+        self.at_topics(&admin, wanted, &missing).await;
     }
 
-    async fn at_topics(&mut self, admin: &Admin, wanted: BTreeMap<String, Option<f64>>) {
+    /// Looks at the topics that events go to; those that are known to be missing are told already.
+    async fn at_topics(
+        &mut self,
+        admin: &Admin,
+        wanted: BTreeMap<String, Option<f64>>,
+        missing: &BTreeSet<String>,
+    ) {
         if wanted.is_empty() {
             let template = &self.settings.route.topic;
             let text = format!("no event yet that makes a topic of {template}");
@@ -205,7 +215,8 @@ impl Look {
             return;
         }
         let mut present = Vec::new();
-        for name in wanted.keys().take(TOPICS_MAX) {
+        let names = wanted.keys().filter(|name| !missing.contains(*name));
+        for name in names.take(TOPICS_MAX) {
             match admin.topic(name, PATIENCE).await {
                 Ok(Topic::Present { partitions, .. }) => present.push((name.clone(), partitions)),
                 Ok(Topic::Missing) => self.findings.push(topics::missing(name)),
@@ -217,7 +228,7 @@ impl Look {
             return;
         }
         self.findings.push(topics::present(&present));
-        self.at_letter_topics(admin, &present).await;
+        self.at_letter_topics(admin, &present, missing).await;
         let names = present.into_iter().map(|(name, _)| name).collect();
         match admin.topic_settings(names, PATIENCE).await {
             Ok(all) => {
@@ -240,13 +251,19 @@ impl Look {
     }
 
     /// The topics of dead letters need not be there before there is one: until then nobody waits.
-    async fn at_letter_topics(&mut self, admin: &Admin, present: &[(String, usize)]) {
+    async fn at_letter_topics(
+        &mut self,
+        admin: &Admin,
+        present: &[(String, usize)],
+        missing: &BTreeSet<String>,
+    ) {
         let failure = &self.settings.failure;
         let template = LetterTopic::parse(&failure.dead_letter_topic).ok();
         let template = template.filter(|_| failure.on_dead == OnDead::DeadLetter);
         let names = present
             .iter()
-            .filter_map(|(name, _)| template.as_ref()?.of(name));
+            .filter_map(|(name, _)| template.as_ref()?.of(name))
+            .filter(|name| !missing.contains(&**name));
         for name in names.collect::<BTreeSet<_>>() {
             match admin.topic(&name, PATIENCE).await {
                 Ok(Topic::Present { .. }) => {}

@@ -6,14 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::DateTime;
-use uuid::Uuid;
-
 use super::look::Look;
 use crate::decide::checkup::Finding;
 use crate::decide::envelope::Envelope;
 use crate::decide::route::Routes;
-use crate::event::{Event, EventRef, Lane, OrderingKey};
+use crate::event::Event;
 use crate::outbox::one::one;
 use crate::outbox::survey::Kind;
 use crate::outcome::Defect;
@@ -28,18 +25,15 @@ const CURE: &str = "correct the row, the route, or topics.allow; such rows are s
 
 impl Look {
     /// The topics that events go to, each with the age of the oldest that waits.
-    pub(super) async fn wanted_topics(
-        &mut self,
-        kinds: Vec<Kind>,
-    ) -> BTreeMap<String, Option<f64>> {
+    pub(super) async fn wanted_topics(&mut self, kinds: &[Kind]) -> BTreeMap<String, Option<f64>> {
         let mut routes = self.settings.routes();
         let envelope = Envelope::new(self.settings.events.source.clone());
         let fixed = routes.fixed_topics().map(|name| (name.to_owned(), None));
         let mut wanted: BTreeMap<String, Option<f64>> = fixed.collect();
         let whole = routes.need_whole_rows();
         let tried = if whole { ROWS_MAX } else { usize::MAX };
-        for kind in kinds.into_iter().take(tried) {
-            let tried = match self.sample(&kind, whole).await {
+        for kind in kinds.iter().take(tried) {
+            let tried = match self.sample(kind, whole).await {
                 Some(Ok(event)) => try_out(&mut routes, &envelope, &event),
                 Some(Err(defect)) => Err(defect),
                 None => continue,
@@ -65,7 +59,7 @@ impl Look {
     /// An event of a kind: one of its rows where routes look at whole rows. None if that is gone.
     async fn sample(&mut self, kind: &Kind, whole: bool) -> Option<Result<Event, Defect>> {
         if !whole {
-            return Some(Ok(event_of(kind)));
+            return Some(Ok(kind.event()));
         }
         let bytes_max = record_bytes_max(&self.settings);
         match one(&mut self.session, &self.names, kind.seq, bytes_max).await {
@@ -85,29 +79,6 @@ fn try_out(routes: &mut Routes, envelope: &Envelope, event: &Event) -> Result<Ar
     let topic = topic?;
     envelope.record(event, &route.form, Arc::clone(&topic))?;
     Ok(topic)
-}
-
-/// As much of an event as its kind tells.
-fn event_of(kind: &Kind) -> Event {
-    Event {
-        at: EventRef {
-            seq: kind.seq,
-            id: Uuid::nil(),
-        },
-        lane: Lane(0),
-        key: OrderingKey {
-            aggregate_type: kind.aggregate_type.clone(),
-            aggregate_id: "x".to_owned(),
-        },
-        event_type: kind.event_type.clone(),
-        payload: None,
-        headers: None,
-        topic: kind.topic.clone(),
-        partition_key: None,
-        created_at: DateTime::UNIX_EPOCH,
-        wait_ms: 0,
-        judged: None,
-    }
 }
 
 /// The larger of two ages.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Finding;
+use crate::decide::declared::plan::{Change, Plan};
 
 /// So many topics are listed by name.
 const LISTED_MAX: usize = 10;
@@ -21,6 +22,41 @@ pub fn present(present: &[(String, usize)]) -> Finding {
         listed.push(format!("{} more", present.len() - LISTED_MAX));
     }
     Finding::fine("topics", listed.join(", "))
+}
+
+/// Where topics are not as they are declared. Events go to those that are used, so they wait where
+/// one is missing, unless a relay makes it when it starts.
+pub fn declared(plan: &Plan, is_used: impl Fn(&str) -> bool, is_made: bool) -> Vec<Finding> {
+    const APPLY: &str = "`outbox-relay topics apply`";
+    if plan.is_empty() {
+        return vec![Finding::fine("topics", "all are as they are declared")];
+    }
+    let steps = plan.steps.iter().map(|step| {
+        let name = &step.topic;
+        match &step.change {
+            Change::Create(_) if is_made => {
+                let cure = format!("{APPLY}, or start a relay: topics.create_on_start is set");
+                Finding::doubtful("topics", format!("{name} does not exist yet"), cure)
+            }
+            Change::Create(_) if is_used(name) => {
+                let text = format!("{name} does not exist: its events wait");
+                Finding::wrong("topics", text, APPLY)
+            }
+            Change::Create(_) => {
+                let text = format!("{name} is declared and does not exist");
+                Finding::doubtful("topics", text, APPLY)
+            }
+            change @ (Change::Alter(_) | Change::AddPartitions { .. }) => {
+                let text = format!("{name} is not as it is declared: {change}");
+                Finding::doubtful("topics", text, APPLY)
+            }
+        }
+    });
+    let differences = plan.differences.iter().map(|one| {
+        let text = format!("{} {}", one.topic, one.text);
+        Finding::doubtful("topics", text, one.cure.clone())
+    });
+    steps.chain(differences).collect()
 }
 
 /// A topic that is not there.
@@ -180,6 +216,8 @@ fn span(ms: u64) -> String {
 mod tests {
     use super::*;
     use crate::decide::checkup::Grade;
+    use crate::decide::declared::Declaration;
+    use crate::decide::declared::plan::{Difference, Step};
 
     const DAY_S: f64 = 86_400.0;
 
@@ -253,6 +291,38 @@ mod tests {
         let found = usual_but("message.timestamp.type", "LogAppendTime", None);
         assert_eq!(found.len(), 1);
         assert!(found[0].text.contains("arrival"));
+    }
+
+    #[test]
+    fn a_declared_topic_that_is_missing_is_wrong_only_where_its_events_wait() {
+        let step = |topic: &str, change| Step {
+            topic: topic.to_owned(),
+            change,
+        };
+        let create = || Change::Create(Declaration::default());
+        let plan = Plan {
+            steps: vec![
+                step("orders", create()),
+                step("audit", create()),
+                step("stock", Change::AddPartitions { from: 1, to: 2 }),
+            ],
+            differences: vec![Difference {
+                topic: "old".to_owned(),
+                text: "has 8 partitions".to_owned(),
+                cure: "declare 8".to_owned(),
+            }],
+        };
+        let grades = |is_made| {
+            let found = declared(&plan, |topic| topic == "orders", is_made);
+            let cured = found.iter().all(|one| one.cure.is_some());
+            assert!(cured, "{found:?}");
+            found.iter().map(|one| one.grade).collect::<Vec<_>>()
+        };
+        let doubtful = Grade::Doubtful;
+        assert_eq!(grades(false), [Grade::Wrong, doubtful, doubtful, doubtful]);
+        assert_eq!(grades(true), [doubtful; 4]);
+        let none = declared(&Plan::default(), |_| true, false);
+        assert_eq!(none[0].grade, Grade::Fine);
     }
 
     #[test]

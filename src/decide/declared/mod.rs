@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::topic::{check_topic, matches};
+use super::pattern::glob;
+use super::topic::check_topic;
 
 /// A topic as it is wanted, or many by a pattern in which `*` stands for anything. What is left out
 /// is the brokers' to choose, and no difference.

@@ -207,20 +207,10 @@ impl fmt::Display for Change {
     /// What it does, as one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Create(declared) => {
-                let count = |count: Option<u16>, what: &str| match count {
-                    Some(count) => format!("{count} {what}"),
-                    None => format!("the brokers' number of {what}"),
-                };
-                write!(
-                    f,
-                    "create with {}, {}",
-                    count(declared.partitions, "partitions"),
-                    count(declared.replication_factor, "copies of each")
-                )?;
-                let mut config = declared.config.iter();
-                config.try_for_each(|(key, value)| write!(f, ", {key}={value}"))
-            }
+            Self::Create(declared) => match told(declared) {
+                told if told.is_empty() => f.write_str("create as the brokers choose"),
+                told => write!(f, "create with {}", told.join(", ")),
+            },
             Self::Alter(settings) => {
                 let told = settings.iter().map(ToString::to_string);
                 f.write_str(&told.collect::<Vec<_>>().join(", "))
@@ -228,6 +218,20 @@ impl fmt::Display for Change {
             Self::AddPartitions { from, to } => write!(f, "partitions: {from} -> {to}"),
         }
     }
+}
+
+/// Everything that a declaration says beside the name.
+fn told(declared: &Declaration) -> Vec<String> {
+    let counts = [
+        ("partitions", declared.partitions),
+        ("replication_factor", declared.replication_factor),
+    ];
+    let counts = counts
+        .into_iter()
+        .filter_map(|(key, count)| Some(format!("{key}={}", count?)));
+    let config = declared.config.iter();
+    let config = config.map(|(key, value)| format!("{key}={value}"));
+    counts.chain(config).collect()
 }
 
 impl fmt::Display for Setting {

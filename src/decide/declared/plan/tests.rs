@@ -58,8 +58,20 @@ fn a_missing_topic_is_made_as_it_was_declared() {
     assert_eq!(step.change, Change::Create(declared));
     assert_eq!(
         step.change.to_string(),
-        "create with 6 partitions, 3 copies of each, retention.ms=1000"
+        "create with partitions=6, replication_factor=3, retention.ms=1000"
     );
+}
+
+#[test]
+fn what_is_not_declared_is_the_brokers_to_choose() {
+    let bare = Change::Create(Declaration::default());
+    assert_eq!(bare.to_string(), "create as the brokers choose");
+    let declared = Declaration {
+        name: "orders".to_owned(),
+        ..Declaration::default()
+    };
+    let plan = planned(declared, present(9, &[("retention.ms", "7")]), true);
+    assert!(plan.is_empty(), "{plan:?}");
 }
 
 #[test]
