@@ -228,10 +228,10 @@ fn every_setting_that_a_page_names_exists() {
 #[test]
 fn the_settings_of_the_readme_are_enough_for_a_relay() {
     let blocks = blocks(&page("README.md"), "toml");
-    assert_eq!(blocks.len(), 1);
+    assert_eq!(blocks.len(), 2);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("relay.toml");
-    std::fs::write(&file, &blocks[0]).unwrap();
+    std::fs::write(&file, blocks.concat()).unwrap();
     let settings = outbox_relay::process::settings::Settings::load(Some(&file), std::iter::empty());
     let settings = settings.unwrap();
     let warnings = outbox_relay::process::settings::warnings(&settings);

@@ -6,7 +6,12 @@ use super::Settings;
 
 /// One sentence for each thing that is unwise.
 pub fn warnings(settings: &Settings) -> Vec<String> {
-    let found = [database(settings), kafka(settings), grace(settings)];
+    let found = [
+        database(settings),
+        kafka(settings),
+        grace(settings),
+        creation(settings),
+    ];
     found.into_iter().flatten().collect()
 }
 
@@ -66,6 +71,15 @@ fn grace(settings: &Settings) -> Option<String> {
             "relay.shutdown_grace_ms: {grace} is less than kafka.message_timeout_ms {timeout}: a \
              stop may leave records without an answer, to be published again",
         )
+    })
+}
+
+/// Topics that are to be made, and none is named.
+fn creation(settings: &Settings) -> Option<String> {
+    let topics = &settings.topics;
+    (topics.create_on_start && topics.declare.is_empty()).then(|| {
+        "topics.create_on_start: no topic is declared, so none is made; see topics.declare"
+            .to_owned()
     })
 }
 
@@ -178,6 +192,13 @@ mod tests {
         assert_eq!(warned(&[url, near]).len(), 0);
         assert_eq!(warned(&[url, far]).len(), 1);
         assert_eq!(warned(&[url, far, tls]).len(), 0);
+    }
+
+    #[test]
+    fn making_topics_that_nobody_declared_is_warned_of() {
+        let url = ("OUTBOX_RELAY__DATABASE__URL", "postgres://localhost/shop");
+        let make = ("OUTBOX_RELAY__TOPICS__CREATE_ON_START", "true");
+        assert_eq!(warned(&[url, make]).len(), 1);
     }
 
     #[test]
