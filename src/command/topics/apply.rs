@@ -15,11 +15,11 @@ Does what `topics plan` tells, topic by topic, a line each. What fails hinders n
 may be run again at any time. The brokers want CREATE, ALTER, ALTER_CONFIGS and DESCRIBE_CONFIGS of
 the principal.
 
-Added partitions are for good, and move keys: events of one aggregate from before and after it are in
-different partitions, and may be consumed out of order.
+Added partitions are for good, and move keys: events of one aggregate from before and after it are
+in different partitions, and may be consumed out of order.
 
-Exit code 0 if the topics are as they are declared then, 1 if something failed or is left to you, 64 if
-none is declared, 69 if the brokers do not answer.")]
+Exit code 0 if the topics are as they are declared then, 1 if something failed or is left to you,
+64 if none is declared, 69 if the brokers do not answer.")]
 pub(super) struct Apply {
     /// Add partitions too, where more are declared
     #[arg(long)]
