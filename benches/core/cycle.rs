@@ -96,6 +96,7 @@ impl Cycle {
                 last_drawn: self.last_seq,
                 writers: Vec::new(),
             }),
+            Some(Ask::Drawn) => self.window.drawn(self.last_seq),
             Some(Ask::Page(read)) => {
                 let page = self.page(&read, end);
                 self.window.admit(page, self.now_ms);

@@ -164,6 +164,17 @@ impl Pages {
             .await
     }
 
+    /// The last number drawn.
+    pub async fn drawn(&self, session: &mut Session) -> Result<i64, OutboxError> {
+        session
+            .run(async |connection| {
+                sqlx::query_scalar(AssertSqlSafe(self.last_drawn.as_str()))
+                    .fetch_one(connection)
+                    .await
+            })
+            .await
+    }
+
     fn query<'q>(&'q self, read: &'q Read) -> Query<'q, sqlx::Postgres, PgArguments> {
         let (statement, keys) = match &read.what {
             What::Lanes { spilled } => (&self.lanes, spilled.iter().map(key_text).collect()),

@@ -259,6 +259,11 @@ impl<P: Publish> Flow<P> {
     fn take_in(&mut self, news: News, now_ms: u64) {
         match news {
             News::Sighted(sighting) => self.window.sighted(sighting),
+            News::Drawn(last_drawn) => {
+                self.health.database_answered(Doing::Reading);
+                self.window.drawn(last_drawn);
+                self.poll.answered(0, now_ms);
+            }
             News::Page(page) => {
                 self.health.database_answered(Doing::Reading);
                 let rows = self.window.admit(page, now_ms);
@@ -334,6 +339,7 @@ impl<P: Publish> Flow<P> {
             News::Kept => self.health.database_answered(Doing::Keeping),
             News::KeepFailed(error) => self.database_failed(Doing::Keeping, &error, now_ms),
             News::Sighted(_)
+            | News::Drawn(_)
             | News::Page(_)
             | News::ReadFailed(_)
             | News::Marked { .. }

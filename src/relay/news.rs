@@ -12,6 +12,8 @@ use crate::outbox::error::OutboxError;
 pub(super) enum News {
     /// The reader saw who writes.
     Sighted(Sighting),
+    /// The reader saw the last number drawn.
+    Drawn(i64),
     /// The reader brings a page.
     Page(Page),
     /// The reader's statement failed; what its session learned is void.

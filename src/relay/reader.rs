@@ -50,6 +50,7 @@ impl Reader {
     async fn answer(&mut self, ask: &Ask) -> Result<News, OutboxError> {
         match ask {
             Ask::Sight => self.pages.sight(&mut self.session).await.map(News::Sighted),
+            Ask::Drawn => self.pages.drawn(&mut self.session).await.map(News::Drawn),
             Ask::Page(read) => {
                 let asked = Instant::now();
                 let ranges = self.ranges(read).await?;

@@ -127,14 +127,21 @@ pub struct Read {
 pub enum Ask {
     /// Who is writing, and the last number drawn before that look.
     Sight,
+    /// The last number drawn alone: everything up to the last known one was read, and whatever is new
+    /// draws a higher one.
+    Drawn,
     /// A page of rows.
     Page(Read),
 }
 
 impl Ask {
-    /// Whether it asks every held lane for new rows.
+    /// Whether it asks for new rows of every held lane, or whether there can be any.
     pub fn is_poll(&self) -> bool {
-        matches!(self, Self::Page(read) if matches!(read.what, What::Lanes { .. }))
+        match self {
+            Self::Drawn => true,
+            Self::Page(read) => matches!(read.what, What::Lanes { .. }),
+            Self::Sight => false,
+        }
     }
 }
 

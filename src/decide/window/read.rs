@@ -47,6 +47,8 @@ pub(super) struct Reader {
     /// The last page of the lanes found room for none of its rows, and nothing has happened since
     /// that could make some.
     pub(super) is_stuck: bool,
+    /// A number was drawn since the last poll of the lanes.
+    is_stirred: bool,
 }
 
 /// The ask under way.
@@ -89,14 +91,14 @@ impl Window {
         let ask = if !must_poll && self.reader.wants_sight(now_ms) {
             Ask::Sight
         } else {
-            Ask::Page(self.next_read((polls, must_poll), page_rows, now_ms)?)
+            self.next_read((polls, must_poll), page_rows, now_ms)?
         };
         self.reader.owes_poll = !ask.is_poll();
         self.reader.ticket += 1;
         self.reader.under_way = Some(UnderWay {
             horizon: self.reader.horizon.settled(),
             what: match &ask {
-                Ask::Sight => None,
+                Ask::Sight | Ask::Drawn => None,
                 Ask::Page(read) => Some(read.what.clone()),
             },
         });
@@ -104,9 +106,10 @@ impl Window {
     }
 
     /// Whether lanes should be asked again at once, whatever the pace: the last page was cut, and
-    /// may find room now.
+    /// may find room now, or a number was drawn after a rest.
     pub fn has_more(&self) -> bool {
-        !self.is_stuck() && self.lanes.values().any(|book| book.more && book.is_held())
+        let has_more = self.lanes.values().any(|book| book.more && book.is_held());
+        !self.is_stuck() && (has_more || self.reader.is_stirred)
     }
 
     /// Whether the last page was in vain, and the same one would be again.
@@ -118,6 +121,14 @@ impl Window {
     pub fn sighted(&mut self, sighting: Sighting) {
         self.reader.under_way = None;
         self.reader.horizon.sight(sighting);
+    }
+
+    /// Takes in the last number drawn: where it is a new one, the lanes are polled at once, and the
+    /// writers looked at.
+    pub fn drawn(&mut self, last_drawn: i64) {
+        self.reader.under_way = None;
+        self.reader.is_stirred |= last_drawn > self.reader.horizon.settled();
+        self.reader.highest_seen = self.reader.highest_seen.max(last_drawn);
     }
 
     /// The reader's session is gone: nothing learned in it holds any more.
@@ -143,27 +154,45 @@ impl Window {
         (polls, must_poll): (bool, bool),
         page_rows: usize,
         now_ms: u64,
-    ) -> Option<Read> {
+    ) -> Option<Ask> {
         if let Some(lane) = self.reader.giant {
-            return self.giant_read(lane);
+            return self.giant_read(lane).map(Ask::Page);
         }
         let rows_max = self.room.page_rows(page_rows)?;
         if must_poll {
-            return Some(self.lanes_read(rows_max, now_ms));
+            return Some(self.poll(rows_max, now_ms));
         }
         if let Some(read) = self.refill_read(rows_max, now_ms) {
-            return Some(read);
+            return Some(Ask::Page(read));
         }
         if let Some(read) = self.delayed_read(rows_max, now_ms) {
-            return Some(read);
+            return Some(Ask::Page(read));
         }
-        (polls || self.has_more()).then(|| self.lanes_read(rows_max, now_ms))
+        (polls || self.has_more()).then(|| self.poll(rows_max, now_ms))
     }
 
-    /// A poll of every held lane. Lanes known to have more share half of the page; the other half
-    /// is shared by all.
-    fn lanes_read(&mut self, rows_max: usize, now_ms: u64) -> Read {
+    /// A poll of every held lane, or of the sequence alone while that is as good.
+    fn poll(&mut self, rows_max: usize, now_ms: u64) -> Ask {
         self.sweep_one(now_ms);
+        if self.is_at_rest() {
+            return Ask::Drawn;
+        }
+        self.reader.is_stirred = false;
+        Ask::Page(self.lanes_read(rows_max))
+    }
+
+    /// Whether every number drawn so far is settled and was read, in every held lane: then no row can
+    /// show up before a higher number is drawn, but for those that are put back by hand.
+    fn is_at_rest(&self) -> bool {
+        let settled = self.reader.horizon.settled();
+        let is_read =
+            |book: &LaneBook| !book.is_held() || !book.more && book.cursor.position() >= settled;
+        settled > 0 && self.reader.highest_seen <= settled && self.lanes.values().all(is_read)
+    }
+
+    /// A page of every held lane. Lanes known to have more share half of the page; the other half
+    /// is shared by all.
+    fn lanes_read(&mut self, rows_max: usize) -> Read {
         let held = || self.lanes.iter().filter(|(_, book)| book.is_held());
         let count = held().count();
         let with_more = held().filter(|(_, book)| book.more).count();

@@ -34,6 +34,7 @@ fn show(window: &mut Window, row: &ModelRow) {
                 last_drawn: 0,
                 writers: Vec::new(),
             }),
+            Some(Ask::Drawn) => window.drawn(0),
             Some(Ask::Page(_)) => {
                 window.admit(Page::default(), 0);
             }

@@ -101,6 +101,7 @@ impl Lane0 {
                 last_drawn: self.settled,
                 writers: Vec::new(),
             }),
+            Some(Ask::Drawn) => self.window.drawn(self.settled),
             Some(Ask::Page(read)) => {
                 let page = self.page(&read);
                 if matches!(read.what, What::Delayed | What::Late) {

@@ -29,6 +29,7 @@ fn polls(writers: &[&str], mut rows: impl FnMut(&Read, i64) -> Vec<ModelRow>) ->
                 last_drawn: 1_000_000,
                 writers: writers.iter().map(|&writer| writer.to_owned()).collect(),
             }),
+            Ask::Drawn => window.drawn(1_000_000),
             Ask::Page(read) => {
                 let rows = rows(&read, published);
                 let range = PageRange {
@@ -96,4 +97,47 @@ fn row(seq: i64) -> ModelRow {
         seq,
         id: uuid::Uuid::from_u128(u128::from(seq.unsigned_abs())),
     })
+}
+
+#[test]
+fn a_window_at_rest_asks_for_the_last_number_alone_and_polls_once_that_moves() {
+    let mut window = window();
+    let look = |window: &mut Window, last_drawn, now_ms| {
+        let ask = window.next_ask(true, 8, now_ms);
+        match &ask {
+            Some(Ask::Sight) => window.sighted(Sighting {
+                last_drawn,
+                writers: Vec::new(),
+            }),
+            Some(Ask::Drawn) => window.drawn(last_drawn),
+            Some(Ask::Page(_)) => {
+                let (lane, epoch) = (Lane(0), Epoch(1));
+                let (rows, end) = (Vec::new(), PageEnd::Complete);
+                let range = PageRange {
+                    lane,
+                    epoch,
+                    rows,
+                    end,
+                };
+                let ranges = vec![range];
+                window.admit(Page { ranges }, now_ms);
+            }
+            None => panic!("nothing asked"),
+        }
+        ask
+    };
+    let mut now_ms = 0;
+    while look(&mut window, 10, now_ms) != Some(Ask::Drawn) {
+        now_ms += 1;
+        assert!(now_ms < 1_000, "it comes to rest");
+    }
+    // Delayed rows have looks of their own; what follows comes before the next of them.
+    assert_eq!(look(&mut window, 11, now_ms), Some(Ask::Drawn));
+    assert!(window.has_more(), "a number was drawn");
+    let polled = (0..3).any(|_| {
+        look(&mut window, 11, now_ms).is_some_and(
+            |ask| matches!(ask, Ask::Page(read) if matches!(read.what, What::Lanes { .. })),
+        )
+    });
+    assert!(polled, "the lanes are polled at once");
 }

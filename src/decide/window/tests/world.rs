@@ -235,7 +235,7 @@ impl World {
                 .map(Statement::Asked),
             Some(Statement::Asked(ask)) => {
                 let (page, sighting) = match &ask {
-                    Ask::Sight => (Page::default(), Some(self.sighting())),
+                    Ask::Sight | Ask::Drawn => (Page::default(), Some(self.sighting())),
                     Ask::Page(read) => (self.page(read), None),
                 };
                 Some(Statement::Answered(ask, page, sighting))
@@ -243,6 +243,7 @@ impl World {
             Some(Statement::Answered(ask, page, sighting)) => {
                 match (ask, sighting) {
                     (Ask::Sight, Some(sighting)) => self.window.sighted(sighting),
+                    (Ask::Drawn, Some(sighting)) => self.window.drawn(sighting.last_drawn),
                     _ => {
                         self.window.admit(page, self.now_ms);
                     }
