@@ -315,6 +315,15 @@ async fn a_snapshot_held_for_long_leaves_the_cost_of_a_poll_flat() {
         (left == 50_000).then_some(()).ok_or(format!("{left} wait"))
     })
     .await;
+    // A relay at rest does not even poll; one that knows of an open writer does.
+    let mut writer = outbox.pool.begin().await.unwrap();
+    sqlx::query(
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type)
+         VALUES ('order', 'open', 'OrderPlaced')",
+    )
+    .execute(&mut *writer)
+    .await
+    .unwrap();
     let mut from = index_use(&outbox).await;
     let (scans, entries) = eventually("500 cheap scans of an idle relay", SOON, async || {
         let now = index_use(&outbox).await;
@@ -330,6 +339,7 @@ async fn a_snapshot_held_for_long_leaves_the_cost_of_a_poll_flat() {
     })
     .await;
     println!("an idle relay's {scans} scans visited {entries} entries of the index");
+    writer.rollback().await.unwrap();
     relay.terminate();
     assert_eq!(relay.wait_exit(SOON).await, 0);
     let settled = outbox.count("true").await;
