@@ -24,29 +24,42 @@ fn polls(writers: &[&str], mut rows: impl FnMut(&Read, i64) -> Vec<ModelRow>) ->
         let now_ms = u64::try_from(turn).expect("turns are few") * ANSWER_MS;
         let ask = window.next_ask(true, 8, now_ms).expect("something is due");
         polls += usize::from(ask.is_poll());
-        match ask {
-            Ask::Sight => window.sighted(Sighting {
-                last_drawn: 1_000_000,
-                writers: writers.iter().map(|&writer| writer.to_owned()).collect(),
-            }),
-            Ask::Drawn => window.drawn(1_000_000),
-            Ask::Page(read) => {
-                let rows = rows(&read, published);
-                let range = PageRange {
-                    lane: Lane(0),
-                    epoch: Epoch(1),
-                    end: rows
-                        .last()
-                        .map_or(PageEnd::Complete, |row| PageEnd::CutAfter(row.at.seq)),
-                    rows: rows.iter().map(candidate).collect(),
-                };
-                let ranges = vec![range];
-                window.admit(Page { ranges }, now_ms);
-            }
-        }
+        let shown = match &ask {
+            Ask::Page(read) => rows(read, published),
+            Ask::Sight | Ask::Drawn => Vec::new(),
+        };
+        answer(&mut window, &ask, (1_000_000, writers), &shown, now_ms);
         published = publish_all(&mut window, now_ms).unwrap_or(published);
     }
     polls
+}
+
+/// Answers what was asked: the last number drawn and who writes, or a page of these rows.
+fn answer(
+    window: &mut Window,
+    ask: &Ask,
+    (last_drawn, writers): (i64, &[&str]),
+    rows: &[ModelRow],
+    now_ms: u64,
+) {
+    match ask {
+        Ask::Sight => window.sighted(Sighting {
+            last_drawn,
+            writers: writers.iter().map(|&writer| writer.to_owned()).collect(),
+        }),
+        Ask::Drawn => window.drawn(last_drawn),
+        Ask::Page(_) => {
+            let last = rows.last();
+            let range = PageRange {
+                lane: Lane(0),
+                epoch: Epoch(1),
+                end: last.map_or(PageEnd::Complete, |row| PageEnd::CutAfter(row.at.seq)),
+                rows: rows.iter().map(candidate).collect(),
+            };
+            let ranges = vec![range];
+            window.admit(Page { ranges }, now_ms);
+        }
+    }
 }
 
 /// Kafka and the marks are quick; returns the last number.
@@ -103,41 +116,21 @@ fn row(seq: i64) -> ModelRow {
 fn a_window_at_rest_asks_for_the_last_number_alone_and_polls_once_that_moves() {
     let mut window = window();
     let look = |window: &mut Window, last_drawn, now_ms| {
-        let ask = window.next_ask(true, 8, now_ms);
-        match &ask {
-            Some(Ask::Sight) => window.sighted(Sighting {
-                last_drawn,
-                writers: Vec::new(),
-            }),
-            Some(Ask::Drawn) => window.drawn(last_drawn),
-            Some(Ask::Page(_)) => {
-                let (lane, epoch) = (Lane(0), Epoch(1));
-                let (rows, end) = (Vec::new(), PageEnd::Complete);
-                let range = PageRange {
-                    lane,
-                    epoch,
-                    rows,
-                    end,
-                };
-                let ranges = vec![range];
-                window.admit(Page { ranges }, now_ms);
-            }
-            None => panic!("nothing asked"),
-        }
+        let ask = window.next_ask(true, 8, now_ms).expect("something is due");
+        answer(window, &ask, (last_drawn, &[]), &[], now_ms);
         ask
     };
     let mut now_ms = 0;
-    while look(&mut window, 10, now_ms) != Some(Ask::Drawn) {
+    while look(&mut window, 10, now_ms) != Ask::Drawn {
         now_ms += 1;
         assert!(now_ms < 1_000, "it comes to rest");
     }
     // Delayed rows have looks of their own; what follows comes before the next of them.
-    assert_eq!(look(&mut window, 11, now_ms), Some(Ask::Drawn));
+    assert_eq!(look(&mut window, 11, now_ms), Ask::Drawn);
     assert!(window.has_more(), "a number was drawn");
     let polled = (0..3).any(|_| {
-        look(&mut window, 11, now_ms).is_some_and(
-            |ask| matches!(ask, Ask::Page(read) if matches!(read.what, What::Lanes { .. })),
-        )
+        let ask = look(&mut window, 11, now_ms);
+        matches!(ask, Ask::Page(read) if matches!(read.what, What::Lanes { .. }))
     });
     assert!(polled, "the lanes are polled at once");
 }
