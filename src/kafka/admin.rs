@@ -12,14 +12,14 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, ConfigSource, OwnedResourceSpecifier,
     ResourceSpecifier,
 };
-use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
+use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::Producer as _;
 
-use super::client::{Owned, off_thread};
+use super::client::{self, Owned, off_thread};
 use super::trouble::Listener;
-use super::{KafkaError, failure, failure_of, start_error};
+use super::{KafkaError, failure, failure_of};
 use crate::decide::topic::check_topic;
 use crate::outcome::{Class, Failure};
 
@@ -148,9 +148,7 @@ impl Admin {
         let runtime = tokio::runtime::Handle::current();
         self.ask(move |admin| {
             // Made and dropped here: dropping it joins its polling thread.
-            let client =
-                AdminClient::from_config_and_context(&admin.config, admin.listener.clone())
-                    .map_err(start_error)?;
+            let client: AdminClient<_> = client::create(&admin.config, admin.listener.clone())?;
             let options = AdminOptions::new().request_timeout(Some(patience));
             let topics: Vec<_> = names
                 .iter()

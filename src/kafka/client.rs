@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rdkafka::config::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::producer::{BaseProducer, ProducerContext};
 
 use super::{KafkaError, start_error};
@@ -21,8 +22,12 @@ use super::{KafkaError, start_error};
 /// for the poll under way.
 const POLL: Duration = Duration::from_millis(400);
 
-/// A client, destroyed on a thread of its own wherever it is dropped.
-pub(super) struct Owned<C: ProducerContext + 'static>(Option<Polled<C>>);
+/// What may block while it is destroyed, and is destroyed on a thread of its own wherever it is
+/// dropped.
+pub(super) struct Disposed<T: Send + 'static>(Option<T>);
+
+/// A client of librdkafka with its polling thread.
+pub(super) struct Owned<C: ProducerContext + 'static>(Disposed<Polled<C>>);
 
 /// A client and its polling thread.
 struct Polled<C: ProducerContext + 'static> {
@@ -65,36 +70,64 @@ impl<C: ProducerContext + 'static> Drop for Polled<C> {
     }
 }
 
-impl<C: ProducerContext + 'static> Owned<C> {
-    pub(super) fn start(config: &ClientConfig, context: C) -> Result<Self, KafkaError> {
-        let client = config.create_with_context(context).map_err(start_error)?;
-        Ok(Self(Some(Polled::start(client)?)))
+impl<T: Send + 'static> Disposed<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self(Some(value))
     }
 
-    pub(super) fn client(&self) -> &BaseProducer<C> {
-        let polled = self.0.as_ref();
-        &polled
-            .expect("only destroying takes the client, and that consumes it")
-            .client
+    pub(super) fn get(&self) -> &T {
+        let value = self.0.as_ref();
+        value.expect("only destroying takes it, and that consumes it")
     }
 
-    /// Destroys the client on this thread, which is one that may block.
-    pub(super) fn destroy_here(mut self) {
+    /// Destroys it on this thread, which is one that may block.
+    fn destroy_here(mut self) {
         drop(self.0.take());
     }
 }
 
-impl<C: ProducerContext + 'static> Drop for Owned<C> {
+impl<T: Send + 'static> Drop for Disposed<T> {
     fn drop(&mut self) {
-        let client = self.0.take();
-        if client.is_some() {
-            // Where no thread can be had the closure is dropped here, and the client with it.
+        let value = self.0.take();
+        if value.is_some() {
+            // Where no thread can be had the closure is dropped here, and the value with it.
             thread::Builder::new()
                 .name("kafka destroy".to_owned())
-                .spawn(move || drop(client))
+                .spawn(move || drop(value))
                 .ok();
         }
     }
+}
+
+impl<C: ProducerContext + 'static> Owned<C> {
+    pub(super) fn start(config: &ClientConfig, context: C) -> Result<Self, KafkaError> {
+        Ok(Self(Disposed::new(Polled::start(create(
+            config, context,
+        )?)?)))
+    }
+
+    pub(super) fn client(&self) -> &BaseProducer<C> {
+        &self.0.get().client
+    }
+
+    /// Destroys the client on this thread, which is one that may block.
+    pub(super) fn destroy_here(self) {
+        self.0.destroy_here();
+    }
+}
+
+/// Makes a client.
+///
+/// A process may end while threads of librdkafka shake hands. OpenSSL takes itself down at the exit of
+/// the process (`OPENSSL_cleanup`, registered with `atexit`), under those threads' feet: a segmentation
+/// fault instead of the exit code. Only who initialises it first can tell it to leave that out
+/// (`OPENSSL_INIT_NO_ATEXIT`), which `openssl_sys::init` does and librdkafka does not.
+pub(super) fn create<C: ClientContext, T: FromClientConfigAndContext<C>>(
+    config: &ClientConfig,
+    context: C,
+) -> Result<T, KafkaError> {
+    openssl_sys::init();
+    config.create_with_context(context).map_err(start_error)
 }
 
 /// Runs on a thread that may block; what was begun is finished even if nobody waits for it.

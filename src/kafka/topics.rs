@@ -24,13 +24,13 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
     TopicReplication,
 };
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::admin::{Admin, Entry, Topic};
+use super::client::{self, Disposed};
 use super::trouble::Listener;
-use super::{KafkaError, failure_of, number, start_error};
+use super::{KafkaError, failure_of, number};
 use crate::decide::declared::Declaration;
 use crate::decide::declared::cure;
 use crate::decide::declared::plan::{Change, Present, Seen, Setting, is_same};
@@ -87,31 +87,17 @@ impl ChangeError {
 #[derive(Clone)]
 pub struct Topics {
     admin: Admin,
-    client: Arc<Disposed>,
-}
-
-/// A client that is destroyed where it may block: that joins its thread.
-struct Disposed(Option<AdminClient<Listener>>);
-
-impl Drop for Disposed {
-    fn drop(&mut self) {
-        let client = self.0.take();
-        // Where no thread can be had the closure is dropped here, and the client with it.
-        std::thread::Builder::new()
-            .name("kafka destroy".to_owned())
-            .spawn(move || drop(client))
-            .ok();
-    }
+    /// Destroying it joins its thread.
+    client: Arc<Disposed<AdminClient<Listener>>>,
 }
 
 impl Topics {
     /// Makes a client. Does not wait for a broker.
     pub fn start(admin: &Admin) -> Result<Self, KafkaError> {
-        let client = AdminClient::from_config_and_context(admin.config(), admin.listener())
-            .map_err(start_error)?;
+        let client = client::create(admin.config(), admin.listener())?;
         Ok(Self {
             admin: admin.clone(),
-            client: Arc::new(Disposed(Some(client))),
+            client: Arc::new(Disposed::new(client)),
         })
     }
 
@@ -174,7 +160,11 @@ impl Topics {
 
     async fn add_partitions(&self, topic: &str, to: usize) -> Result<(), ChangeError> {
         let wanted = NewPartitions::new(topic, to);
-        let answers = self.client().create_partitions([&wanted], &options()).await;
+        let answers = self
+            .client
+            .get()
+            .create_partitions([&wanted], &options())
+            .await;
         let answers = answers.map_err(|error| self.failed(&error))?;
         match answers.into_iter().find_map(Result::err) {
             None => Ok(()),
@@ -197,7 +187,7 @@ impl Topics {
             .iter()
             .fold(start, |asked, (key, value)| asked.set(key, value));
         // It answers for the request alone; whether the topic took it is seen afterwards.
-        let answers = self.client().alter_configs([&asked], &options()).await;
+        let answers = self.client.get().alter_configs([&asked], &options()).await;
         answers.map_err(|error| self.failed(&error)).map(drop)
     }
 
@@ -229,15 +219,10 @@ impl Topics {
         let start = NewTopic::new(topic, partitions, TopicReplication::Fixed(copies));
         let config = declared.config.iter();
         let asked = config.fold(start, |asked, (key, value)| asked.set(key, value));
-        let answers = self.client().create_topics([&asked], options).await;
+        let answers = self.client.get().create_topics([&asked], options).await;
         let answers = answers.map_err(|error| self.failed(&error))?;
         let refused = answers.into_iter().find_map(Result::err);
         Ok(refused.map_or(Ok(()), |(_, code)| Err(code)))
-    }
-
-    fn client(&self) -> &AdminClient<Listener> {
-        let client = self.client.0.as_ref();
-        client.expect("only dropping takes the client")
     }
 
     fn failed(&self, error: &ClientError) -> ChangeError {
