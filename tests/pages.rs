@@ -1,7 +1,7 @@
 //! What a page of the outbox brings: which rows, and where it ends.
 
 use outbox_relay::decide::reading::PageEnd;
-use outbox_relay::decide::window::{Place, Range, Read, What};
+use outbox_relay::decide::window::{Range, Read, What};
 use outbox_relay::event::{Epoch, Lane, Lease};
 use outbox_relay::outbox::leases::{Leases, Member};
 use outbox_relay::outbox::names::Names;
@@ -37,13 +37,7 @@ impl Desk {
         let claimed = leases.claim(&mut keep, 16, &[]).await;
         let mut lanes = claimed.expect("the lanes are free").lanes;
         lanes.sort_unstable_by_key(|lease| std::cmp::Reverse(lease.lane.0));
-        let range = |lease: Lease| Range {
-            lane: lease.lane,
-            epoch: lease.epoch,
-            above: 0,
-            since_us: Place::START.available_us,
-            rows_max,
-        };
+        let range = |lease: Lease| Range::above(lease.lane, lease.epoch, 0, rows_max);
         Self {
             session: Session::new(&access, Purpose::Read),
             pages,

@@ -85,12 +85,12 @@ impl Statements {
         let arguments = format!(
             "ARRAY{lanes:?}::smallint[], ARRAY{:?}::bigint[], ARRAY{:?}::bigint[], \
              ARRAY{:?}::integer[], '{}', '{{}}', 16777216, 8000000, ARRAY[{keys}]::text[], true, \
-             array_fill('-infinity'::timestamptz, '{{{}}}')",
+             array_fill('-infinity'::timestamptz, '{{{count}}}'), array_fill(false, '{{{count}}}')",
             self.epochs,
             vec![above; lanes.len()],
             vec![62; lanes.len()],
             self.leases.token(),
-            lanes.len(),
+            count = lanes.len(),
         );
         self.explainer
             .explain(Purpose::Read, "ANALYZE, BUFFERS, ", statement, &arguments)

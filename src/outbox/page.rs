@@ -139,7 +139,12 @@ impl Pages {
                     .iter()
                     .map(|range| Timestamp(range.since_us))
                     .collect();
-                let query = self.query(read).bind(with_contents).bind(since);
+                let spills: Vec<bool> = read.ranges.iter().map(|range| range.has_spilled).collect();
+                let query = self
+                    .query(read)
+                    .bind(with_contents)
+                    .bind(since)
+                    .bind(spills);
                 query.fetch_all(connection).await
             })
             .await?;

@@ -144,13 +144,7 @@ impl Hands {
         let reading = Pages::new(&self.names, self.token, RECORD_BYTES_MAX);
         let mut session = Session::new(&self.access, Purpose::Read);
         let rows_max = PAGE_ROWS / lanes.len().max(1);
-        let range = |lease: &Lease| Range {
-            lane: lease.lane,
-            epoch: lease.epoch,
-            above: 0,
-            since_us: 0,
-            rows_max,
-        };
+        let range = |lease: &Lease| Range::above(lease.lane, lease.epoch, 0, rows_max);
         let mut read = Read {
             what: What::Lanes {
                 spilled: Vec::new(),

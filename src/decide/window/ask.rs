@@ -78,17 +78,20 @@ pub struct Range {
     pub since_us: i64,
     /// At most this many rows.
     pub rows_max: usize,
+    /// Some of its keys are read on their own.
+    pub has_spilled: bool,
 }
 
 impl Range {
     /// Of the rows that are not for later, those with a higher number.
-    pub(super) fn above(lane: Lane, epoch: Epoch, above: i64, rows_max: usize) -> Self {
+    pub fn above(lane: Lane, epoch: Epoch, above: i64, rows_max: usize) -> Self {
         Self {
             lane,
             epoch,
             above,
             since_us: Place::START.available_us,
             rows_max,
+            has_spilled: false,
         }
     }
 }

@@ -176,11 +176,8 @@ impl Window {
             };
             skip.extend(book.delayed.held.keys());
             ranges.push(Range {
-                lane,
-                epoch: book.epoch,
-                above: place.seq,
                 since_us: place.available_us,
-                rows_max: 1,
+                ..Range::above(lane, book.epoch, place.seq, 1)
             });
         }
         let part = rows_max.checked_div(ranges.len())?;

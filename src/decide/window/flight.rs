@@ -11,9 +11,12 @@
 use std::sync::Arc;
 
 use super::{HandOver, Row, Stage, Window};
+use crate::decide::order::Order;
 use crate::event::EventRef;
 use crate::outcome::{Class, Failure, Report};
 
+/// Between two rows of a key that fills its share while others wait, in milliseconds.
+pub(super) const HOT_PACE_MS: u64 = 2;
 /// A full producer is tried again after this long, in milliseconds.
 const BACK_PRESSURE_MS: u64 = 5;
 
@@ -86,6 +89,7 @@ impl Window {
                 self.marks.confirm(at, queue.lane.0, receipt);
                 let topic = Arc::clone(&queue.topic);
                 self.prove(&topic);
+                self.pace(queue_id, now_ms);
                 self.list(queue_id, now_ms);
             }
             Err(failure) => {
@@ -102,6 +106,16 @@ impl Window {
                 }
                 self.take_back(queue_id, row, &failure, now_ms);
             }
+        }
+    }
+
+    /// In strict order each row of a key that fills its share takes a round trip of its own, which costs
+    /// as much as dozens of others' rows: while these wait in the outbox, it flies at a pace.
+    fn pace(&mut self, queue_id: usize, now_ms: u64) {
+        let queue = &self.queues[queue_id];
+        let is_hot = queue.order == Order::Strict && self.keys[queue.key].spill.is_some();
+        if is_hot && self.has_more() {
+            self.queues[queue_id].hold_until(now_ms + HOT_PACE_MS);
         }
     }
 

@@ -99,6 +99,13 @@ impl Queue {
         (clear || self.order == Order::None).then_some(head.due_ms)
     }
 
+    /// Keeps the head from flying before this boot time, in milliseconds.
+    pub(super) fn hold_until(&mut self, due_ms: u64) {
+        if let Some(head) = self.parked.front_mut() {
+            head.due_ms = head.due_ms.max(due_ms);
+        }
+    }
+
     /// Takes the head, which `head_due_ms` allowed to fly.
     pub(super) fn take_head(&mut self) -> Option<Box<Row>> {
         let row = self.parked.pop_front()?;

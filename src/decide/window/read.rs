@@ -205,7 +205,10 @@ impl Window {
         for (&lane, book) in held() {
             let above = book.cursor.position();
             let rows_max = if book.more { base + extra } else { base };
-            ranges.push(Range::above(lane, book.epoch, above, rows_max.max(1)));
+            ranges.push(Range {
+                has_spilled: !book.spilled.is_empty(),
+                ..Range::above(lane, book.epoch, above, rows_max.max(1))
+            });
             skip.extend(book.known.range(above + 1..));
             spilled.extend(
                 book.spilled
@@ -266,7 +269,10 @@ impl Window {
             what: What::Lanes {
                 spilled: spilled.collect(),
             },
-            ranges: vec![Range::above(lane, book.epoch, book.cursor.position(), 1)],
+            ranges: vec![Range {
+                has_spilled: !book.spilled.is_empty(),
+                ..Range::above(lane, book.epoch, book.cursor.position(), 1)
+            }],
             skip: Vec::new(),
             bytes_max: self.room.free_bytes(),
         })

@@ -27,7 +27,7 @@ const READ_PAGE: &str = "
 /* read_page */
 WITH held AS MATERIALIZED (
     SELECT l.lane, ($3::bigint[])[r.place] AS above, ($11::timestamptz[])[r.place] AS since,
-        ($4::integer[])[r.place] AS rows_max
+        ($4::integer[])[r.place] AS rows_max, ($12::boolean[])[r.place] AS has_spilled
     FROM {leases} AS l
     CROSS JOIN LATERAL (SELECT array_position($1::smallint[], l.lane) AS place) AS r
     WHERE l.token = $5 AND l.expires_at > now() AND l.epoch = ($2::bigint[])[r.place]
@@ -116,7 +116,7 @@ pub(super) const OF_LANE: &str = "(o.lane, o.seq) > (h.lane, h.above)
             AND o.lane <= h.lane
             AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
             AND o.seq NOT IN (SELECT unnest($6::bigint[]))
-            AND (cardinality($9::text[]) = 0
+            AND (NOT h.has_spilled
                 OR length({aggregate_type})::text || ':' || {aggregate_type} || {aggregate_id}
                     NOT IN (SELECT unnest($9::text[])))
         ORDER BY o.lane, o.seq";

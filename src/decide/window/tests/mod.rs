@@ -4,6 +4,7 @@
 
 mod cases;
 mod delayed;
+mod hot;
 mod lane;
 mod pauses;
 mod refusals;
