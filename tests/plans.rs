@@ -97,6 +97,14 @@ impl Statements {
             .await
     }
 
+    /// The plan of the question whether any row is for later.
+    async fn has_delayed(&mut self) -> Plan {
+        let statement = self.pages.has_delayed_statement();
+        self.explainer
+            .explain(Purpose::Read, "", statement, "")
+            .await
+    }
+
     /// The plan, as it ran, of the sample for the metrics.
     async fn sample(&mut self) -> Plan {
         let names = Names::new("public", "outbox");
@@ -145,6 +153,9 @@ impl Statements {
                 "{name}, {state}"
             );
         }
+        let has_delayed = self.has_delayed().await;
+        let ways = has_delayed.ways_to("outbox");
+        assert_eq!(ways, ["outbox_delayed"], "{state}: {has_delayed:#?}");
         let sample = self.sample().await;
         let mut ways = sample.ways_to("outbox");
         ways.sort_unstable();

@@ -97,6 +97,7 @@ impl Cycle {
                 writers: Vec::new(),
             }),
             Some(Ask::Drawn) => self.window.drawn(self.last_seq),
+            Some(Ask::HasDelayed) => self.window.delayed_told(false),
             Some(Ask::Page(read)) => {
                 let page = self.page(&read, end);
                 self.window.admit(page, self.now_ms);

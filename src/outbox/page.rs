@@ -41,6 +41,15 @@ const LAST_DRAWN: &str = "
 SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence}
 ";
 
+/// `has_delayed`: locks nothing; the first entry of the index `<outbox>_delayed`, whose order is asked
+/// for so that no other index will do.
+const HAS_DELAYED: &str = "
+/* has_delayed */
+SELECT (SELECT true FROM {outbox} AS o
+    WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
+    ORDER BY o.lane, o.available_at, o.seq LIMIT 1) IS NOT NULL
+";
+
 /// `writers`: locks nothing; reads the server's lock table. Whoever writes the outbox holds ROW
 /// EXCLUSIVE on it from before a number is drawn until after its commit shows.
 const WRITERS: &str = "
@@ -59,6 +68,7 @@ pub struct Pages {
     delayed: String,
     row: String,
     last_drawn: String,
+    has_delayed: String,
     writers: String,
     token: Uuid,
     record_bytes_max: u64,
@@ -100,6 +110,7 @@ impl Pages {
             delayed: rows::page(names, rows::DELAYED),
             row: names.render(&apart::READ_ROW.replace("{long_number}", apart::LONG_NUMBER)),
             last_drawn: names.render(LAST_DRAWN),
+            has_delayed: names.render(HAS_DELAYED),
             writers: names.render(WRITERS),
             token,
             record_bytes_max,
@@ -114,6 +125,11 @@ impl Pages {
             ("key", &self.key),
             ("delayed", &self.delayed),
         ]
+    }
+
+    /// The statement that tells whether any row is for later, for the same people.
+    pub fn has_delayed_statement(&self) -> &str {
+        &self.has_delayed
     }
 
     /// Reads one page.
@@ -174,6 +190,17 @@ impl Pages {
         session
             .run(async |connection| {
                 sqlx::query_scalar(AssertSqlSafe(self.last_drawn.as_str()))
+                    .fetch_one(connection)
+                    .await
+            })
+            .await
+    }
+
+    /// Whether any row of the outbox is for later.
+    pub async fn has_delayed(&self, session: &mut Session) -> Result<bool, OutboxError> {
+        session
+            .run(async |connection| {
+                sqlx::query_scalar(AssertSqlSafe(self.has_delayed.as_str()))
                     .fetch_one(connection)
                     .await
             })

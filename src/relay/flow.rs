@@ -264,6 +264,7 @@ impl<P: Publish> Flow<P> {
                 self.window.drawn(last_drawn);
                 self.poll.answered(0, now_ms);
             }
+            News::DelayedTold(has_delayed) => self.window.delayed_told(has_delayed),
             News::Page(page) => {
                 self.health.database_answered(Doing::Reading);
                 let rows = self.window.admit(page, now_ms);
@@ -340,6 +341,7 @@ impl<P: Publish> Flow<P> {
             News::KeepFailed(error) => self.database_failed(Doing::Keeping, &error, now_ms),
             News::Sighted(_)
             | News::Drawn(_)
+            | News::DelayedTold(_)
             | News::Page(_)
             | News::ReadFailed(_)
             | News::Marked { .. }

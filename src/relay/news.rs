@@ -14,6 +14,8 @@ pub(super) enum News {
     Sighted(Sighting),
     /// The reader saw the last number drawn.
     Drawn(i64),
+    /// The reader saw whether any row is for later.
+    DelayedTold(bool),
     /// The reader brings a page.
     Page(Page),
     /// The reader's statement failed; what its session learned is void.

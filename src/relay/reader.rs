@@ -51,6 +51,10 @@ impl Reader {
         match ask {
             Ask::Sight => self.pages.sight(&mut self.session).await.map(News::Sighted),
             Ask::Drawn => self.pages.drawn(&mut self.session).await.map(News::Drawn),
+            Ask::HasDelayed => {
+                let has_delayed = self.pages.has_delayed(&mut self.session).await;
+                has_delayed.map(News::DelayedTold)
+            }
             Ask::Page(read) => {
                 let asked = Instant::now();
                 let ranges = self.ranges(read).await?;

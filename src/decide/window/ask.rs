@@ -133,6 +133,8 @@ pub enum Ask {
     /// The last number drawn alone: everything up to the last known one was read, and whatever is new
     /// draws a higher one.
     Drawn,
+    /// Whether any row of the outbox is for later: while there is none, no page need look for them.
+    HasDelayed,
     /// A page of rows.
     Page(Read),
 }
@@ -143,7 +145,7 @@ impl Ask {
         match self {
             Self::Drawn => true,
             Self::Page(read) => matches!(read.what, What::Lanes { .. }),
-            Self::Sight => false,
+            Self::Sight | Self::HasDelayed => false,
         }
     }
 }

@@ -37,6 +37,25 @@ const LATE_BYTES_PART: usize = 8;
 pub(super) struct DelayedTimer {
     due_ms: u64,
     late_due_ms: u64,
+    /// There are some: the next look is for their sake.
+    is_told: bool,
+}
+
+impl DelayedTimer {
+    /// Whether to ask first if there are any, where a look is due; it is put off until that is told.
+    pub(super) fn wants_to_be_told(&mut self, now_ms: u64) -> bool {
+        let wants = !self.is_told && now_ms >= self.due_ms;
+        if wants {
+            self.due_ms = now_ms + DELAYED_MS;
+        }
+        wants
+    }
+
+    /// There are some.
+    pub(super) fn look_at_once(&mut self) {
+        self.is_told = true;
+        self.due_ms = 0;
+    }
 }
 
 /// How far a lane's delayed rows were read.
@@ -154,6 +173,7 @@ impl Window {
         let is_due = now_ms >= timer.due_ms;
         if is_due {
             timer.due_ms = now_ms + DELAYED_MS;
+            timer.is_told = false;
         }
         self.look(What::Delayed, rows_max, |delayed| {
             (is_due || delayed.more).then_some(delayed.ahead)

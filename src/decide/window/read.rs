@@ -98,7 +98,7 @@ impl Window {
         self.reader.under_way = Some(UnderWay {
             horizon: self.reader.horizon.settled(),
             what: match &ask {
-                Ask::Sight | Ask::Drawn => None,
+                Ask::Sight | Ask::Drawn | Ask::HasDelayed => None,
                 Ask::Page(read) => Some(read.what.clone()),
             },
         });
@@ -129,6 +129,14 @@ impl Window {
         self.reader.under_way = None;
         self.reader.is_stirred |= last_drawn > self.reader.horizon.settled();
         self.reader.highest_seen = self.reader.highest_seen.max(last_drawn);
+    }
+
+    /// Takes in whether any row is for later; if so, those are looked for at once.
+    pub fn delayed_told(&mut self, has_delayed: bool) {
+        self.reader.under_way = None;
+        if has_delayed {
+            self.reader.delayed.look_at_once();
+        }
     }
 
     /// The reader's session is gone: nothing learned in it holds any more.
@@ -164,6 +172,9 @@ impl Window {
         }
         if let Some(read) = self.refill_read(rows_max, now_ms) {
             return Some(Ask::Page(read));
+        }
+        if self.is_at_rest() && self.reader.delayed.wants_to_be_told(now_ms) {
+            return Some(Ask::HasDelayed);
         }
         if let Some(read) = self.delayed_read(rows_max, now_ms) {
             return Some(Ask::Page(read));

@@ -35,6 +35,7 @@ fn show(window: &mut Window, row: &ModelRow) {
                 writers: Vec::new(),
             }),
             Some(Ask::Drawn) => window.drawn(0),
+            Some(Ask::HasDelayed) => window.delayed_told(false),
             Some(Ask::Page(_)) => {
                 window.admit(Page::default(), 0);
             }

@@ -102,6 +102,11 @@ impl Lane0 {
                 writers: Vec::new(),
             }),
             Some(Ask::Drawn) => self.window.drawn(self.settled),
+            Some(Ask::HasDelayed) => {
+                let mut rows = self.outbox.values();
+                let has_delayed = rows.any(|row| row.available_us.is_some());
+                self.window.delayed_told(has_delayed);
+            }
             Some(Ask::Page(read)) => {
                 let page = self.page(&read);
                 if matches!(read.what, What::Delayed | What::Late) {

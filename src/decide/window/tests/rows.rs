@@ -190,6 +190,7 @@ pub(super) fn serve(window: &mut Window, outbox: &BTreeMap<i64, Candidate>, now_
             writers: Vec::new(),
         }),
         Some(Ask::Drawn) => window.drawn(5_000),
+        Some(Ask::HasDelayed) => window.delayed_told(false),
         Some(Ask::Page(read)) if matches!(read.what, What::Lanes { .. }) => {
             let range = &read.ranges[0];
             let rows: Vec<Candidate> = outbox

@@ -26,7 +26,7 @@ fn polls(writers: &[&str], mut rows: impl FnMut(&Read, i64) -> Vec<ModelRow>) ->
         polls += usize::from(ask.is_poll());
         let shown = match &ask {
             Ask::Page(read) => rows(read, published),
-            Ask::Sight | Ask::Drawn => Vec::new(),
+            Ask::Sight | Ask::Drawn | Ask::HasDelayed => Vec::new(),
         };
         answer(&mut window, &ask, (1_000_000, writers), &shown, now_ms);
         published = publish_all(&mut window, now_ms).unwrap_or(published);
@@ -48,6 +48,7 @@ fn answer(
             writers: writers.iter().map(|&writer| writer.to_owned()).collect(),
         }),
         Ask::Drawn => window.drawn(last_drawn),
+        Ask::HasDelayed => window.delayed_told(false),
         Ask::Page(_) => {
             let last = rows.last();
             let range = PageRange {
@@ -133,4 +134,28 @@ fn a_window_at_rest_asks_for_the_last_number_alone_and_polls_once_that_moves() {
         matches!(ask, Ask::Page(read) if matches!(read.what, What::Lanes { .. }))
     });
     assert!(polled, "the lanes are polled at once");
+}
+
+/// Where there are none, the question is all they cost; otherwise the page follows at once.
+#[test]
+fn a_window_at_rest_looks_for_delayed_rows_only_where_there_are_some() {
+    for has_delayed in [false, true] {
+        let mut window = window();
+        let (mut questions, mut looks) = (0, 0);
+        for now_ms in (0..10_000).step_by(10) {
+            let ask = window.next_ask(true, 8, now_ms).expect("something is due");
+            answer(&mut window, &ask, (10, &[]), &[], now_ms);
+            if now_ms < 1_000 {
+                continue;
+            }
+            if ask == Ask::HasDelayed {
+                questions += 1;
+                window.delayed_told(has_delayed);
+            }
+            looks +=
+                usize::from(matches!(ask, Ask::Page(read) if matches!(read.what, What::Delayed)));
+        }
+        assert!(questions > 40, "{questions}");
+        assert_eq!(looks, if has_delayed { questions } else { 0 });
+    }
 }

@@ -236,6 +236,7 @@ impl World {
             Some(Statement::Asked(ask)) => {
                 let (page, sighting) = match &ask {
                     Ask::Sight | Ask::Drawn => (Page::default(), Some(self.sighting())),
+                    Ask::HasDelayed => (Page::default(), None),
                     Ask::Page(read) => (self.page(read), None),
                 };
                 Some(Statement::Answered(ask, page, sighting))
@@ -244,6 +245,7 @@ impl World {
                 match (ask, sighting) {
                     (Ask::Sight, Some(sighting)) => self.window.sighted(sighting),
                     (Ask::Drawn, Some(sighting)) => self.window.drawn(sighting.last_drawn),
+                    (Ask::HasDelayed, _) => self.window.delayed_told(self.has_delayed()),
                     _ => {
                         self.window.admit(page, self.now_ms);
                     }
@@ -251,6 +253,14 @@ impl World {
                 None
             }
         };
+    }
+
+    fn has_delayed(&self) -> bool {
+        let waits = |row: &ModelRow| {
+            matches!(row.state, RowState::Waiting | RowState::Judged { .. })
+                && row.available_ms.is_some()
+        };
+        self.rows.iter().any(waits)
     }
 
     pub(super) fn sighting(&self) -> Sighting {
