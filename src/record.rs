@@ -16,6 +16,10 @@ const OVERHEAD_BYTES: usize = 64;
 /// What the client adds to the name and the value of each header, in bytes.
 const HEADER_OVERHEAD_BYTES: usize = 10;
 
+/// What the client counts for each record beside its key, value and headers, in bytes (librdkafka,
+/// `RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD`).
+const COUNTED_OVERHEAD_BYTES: usize = 36;
+
 /// How many bytes stand before each field, and tell its length.
 const PREFIX_BYTES: usize = size_of::<u32>();
 
@@ -93,6 +97,17 @@ impl Record {
         OVERHEAD_BYTES + self.fields.len() - prefixes + self.headers * HEADER_OVERHEAD_BYTES
     }
 
+    /// What the client compares with `message.max.bytes`, in bytes (librdkafka,
+    /// `rd_kafka_msg_max_wire_size` and `rd_kafka_header_add`).
+    pub fn counted_bytes(&self) -> usize {
+        let counted =
+            |field: Option<&[u8]>| field.map_or(1, |field| field.len() + length_bytes(field.len()));
+        let headers = self.headers();
+        let headers = headers.map(|(name, value)| counted(Some(name.as_bytes())) + counted(value));
+        let len = |field: Option<&[u8]>| field.map_or(0, <[u8]>::len);
+        COUNTED_OVERHEAD_BYTES + len(self.key()) + len(self.value()) + headers.sum::<usize>()
+    }
+
     fn fields(&self) -> Fields<'_> {
         Fields(&self.fields)
     }
@@ -117,6 +132,12 @@ fn push(fields: &mut Vec<u8>, field: Option<&[u8]>) {
     });
     fields.extend_from_slice(&len.to_ne_bytes());
     fields.extend_from_slice(field.unwrap_or_default());
+}
+
+/// What a length takes on the wire: seven bits a byte, and one for the sign.
+fn length_bytes(length: usize) -> usize {
+    let bits = usize::BITS - length.leading_zeros() + 1;
+    usize::try_from(bits.div_ceil(7)).unwrap_or(usize::MAX)
 }
 
 /// A header's name.
@@ -151,6 +172,20 @@ mod tests {
 
     type Field = Option<Vec<u8>>;
 
+    #[test]
+    fn what_the_client_counts_has_lengths_of_as_many_bytes_as_they_need() {
+        let mut record = Record::new("t".into(), 1, Some(b"k"), Some(b"value"), 0);
+        assert_eq!(record.counted_bytes(), 36 + 1 + 5);
+        record.push_header("a", None);
+        assert_eq!(record.counted_bytes(), 36 + 6 + (1 + 1) + 1);
+        record.push_header("b", Some(&[0; 63]));
+        record.push_header("c", Some(&[0; 64]));
+        assert_eq!(record.counted_bytes(), 36 + 6 + 3 + (2 + 64) + (2 + 66));
+        record.push_header("d", Some(&[0; 8_192]));
+        assert_eq!(record.counted_bytes(), 36 + 6 + 3 + 66 + 68 + (2 + 8_195));
+        assert!(record.counted_bytes() <= record.size_bytes());
+    }
+
     proptest! {
         #[test]
         fn a_record_holds_what_was_put_into_it(
@@ -171,6 +206,7 @@ mod tests {
             prop_assert_eq!(&held, &headers);
             let len = |field: &Field| field.as_ref().map_or(0, Vec::len);
             let of_headers: usize = headers.iter().map(|(name, value)| name.len() + len(value) + 10).sum();
+            prop_assert!(record.counted_bytes() <= record.size_bytes());
             prop_assert_eq!(record.size_bytes(), 64 + len(&key) + len(&value) + of_headers);
         }
     }

@@ -150,5 +150,34 @@ async fn an_event_that_is_not_there_or_too_large_for_any_record_ends_with_1() {
         .await;
     let (code, _, told) = explain("1").await;
     assert_eq!(code, 1);
+    assert!(told.contains("too large for the client"), "{told}");
+    outbox
+        .execute(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+             VALUES ('order', '1', 'Vast', to_jsonb(repeat('x', 9000000)))",
+        )
+        .await;
+    let (code, _, told) = explain("2").await;
+    assert_eq!(code, 1);
     assert!(told.contains("too large for any record"), "{told}");
+}
+
+/// A digit takes four times as much room in jsonb as it prints: this takes 3 MB, and prints 750 KB.
+#[tokio::test]
+async fn a_payload_that_prints_small_is_explained_as_the_record_that_the_relay_makes() {
+    let outbox = Outbox::create().await;
+    outbox
+        .execute(
+            "ALTER TABLE outbox ALTER payload SET STORAGE EXTERNAL;
+             INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+             SELECT 'order', '1', 'Digits', jsonb_agg(n % 10) FROM generate_series(1, 250000) n",
+        )
+        .await;
+    let stored = outbox.count("pg_column_size(payload) > 2000000").await;
+    assert_eq!(stored, 1);
+    let mut verb = outbox.verb(&["route", "--explain", "--seq", "1"], &[]);
+    assert_eq!(verb.wait_exit(SOON).await, 0, "{:?}", verb.stderr());
+    let _relay = outbox.relay(&[]);
+    outbox.drained(SOON).await;
+    assert_eq!(outbox.count("published_at IS NOT NULL").await, 1);
 }

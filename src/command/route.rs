@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{Done, Exit, Refusal, access, plain, say, settings, tell};
 use crate::decide::dead::{LetterTopic, OnDead};
-use crate::decide::envelope::Envelope;
+use crate::decide::envelope::{Envelope, check_size};
 use crate::decide::route::Route as Way;
 use crate::event::{Event, EventRef, Lane, OrderingKey};
 use crate::outbox::names::Names;
@@ -98,7 +98,10 @@ impl Route {
             name,
             way,
             letter_topic,
-            record: topic.and_then(|topic| envelope.record(&event, &way.form, topic)),
+            record: topic.and_then(|topic| {
+                let record = envelope.record(&event, &way.form, topic)?;
+                check_size(&record, record_bytes_max(&settings)).map(|()| record)
+            }),
         };
         let told = if self.json {
             say(&json_of(&explained).to_string())

@@ -81,6 +81,18 @@ impl Envelope {
     }
 }
 
+/// Whether the client takes a record: it counts no more than `bytes_max` of it (`message.max.bytes`).
+pub fn check_size(record: &Record, bytes_max: u64) -> Result<(), Defect> {
+    let bytes = record.counted_bytes();
+    if u64::try_from(bytes).is_ok_and(|bytes| bytes <= bytes_max) {
+        return Ok(());
+    }
+    Err(Defect::new(format!(
+        "the record is too large for the client: {bytes} bytes, of which message.max.bytes allows \
+         {bytes_max}"
+    )))
+}
+
 /// The headers that a row has of its own or by its route.
 fn headers<'e>(event: &'e Event, form: &'e Form) -> Result<Vec<Header<'e>>, Defect> {
     let own = match event.headers.as_deref() {

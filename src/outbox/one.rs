@@ -8,21 +8,24 @@ use sqlx::postgres::PgRow;
 
 use super::error::OutboxError;
 use super::names::Names;
+use super::page::{stored_bytes_max, time, weighed};
 use super::session::{Session, column};
 use crate::event::{Event, EventRef, Lane, OrderingKey};
 use crate::outcome::Defect;
 
-/// `one_event`: locks nothing; by primary key. What takes more than `$2` bytes in the table is not
-/// printed.
+/// `one_event`: locks nothing; by primary key. It is weighed as a page's rows are: what takes more than
+/// `$2` bytes is not printed.
 const ONE: &str = "
 /* one_event */
 SELECT o.id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type, o.topic, o.partition_key,
-    CASE WHEN o.created_at >= '0001-01-01Z' AND o.created_at < '10000-01-01Z'
-        THEN o.created_at END,
-    CASE WHEN w.fits THEN o.payload::text END, CASE WHEN w.fits THEN o.headers::text END, w.fits
+    {created_at}, p.payload, p.headers,
+    greatest(w.bytes, octet_length(p.payload), octet_length(p.headers)) <= $2
 FROM {outbox} AS o
-CROSS JOIN LATERAL (SELECT coalesce(
-    greatest(pg_column_size(o.payload), pg_column_size(o.headers)) <= $2, true) AS fits) AS w
+CROSS JOIN LATERAL (
+    SELECT greatest({texts_bytes}, {payload_bytes}, {headers_bytes}) AS bytes OFFSET 0) AS w
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN w.bytes <= $2 THEN o.payload::text END AS payload,
+        CASE WHEN w.bytes <= $2 THEN o.headers::text END AS headers OFFSET 0) AS p
 WHERE o.seq = $1
 ";
 
@@ -33,12 +36,13 @@ pub async fn one(
     seq: i64,
     record_bytes_max: u64,
 ) -> Result<Option<Result<Event, Defect>>, OutboxError> {
-    let statement = names.render(ONE);
+    let statement = weighed(ONE, "$2").replace("{created_at}", &time("o.created_at"));
+    let statement = names.render(&statement);
     session
         .run(async |connection| {
             let row = sqlx::query(AssertSqlSafe(statement))
                 .bind(seq)
-                .bind(i32::try_from(record_bytes_max).unwrap_or(i32::MAX))
+                .bind(stored_bytes_max(record_bytes_max))
                 .fetch_optional(connection)
                 .await?;
             row.as_ref().map(|row| event(seq, row)).transpose()

@@ -22,6 +22,7 @@ use sqlx::query::Query;
 use uuid::Uuid;
 
 pub use self::apart::may_be_a_rows;
+pub(super) use self::rows::{time, weighed};
 use self::timestamp::Timestamp;
 use super::error::OutboxError;
 use super::names::Names;
@@ -103,7 +104,6 @@ impl Pages {
     /// Renders the statements. A payload is fetched only if it may print as a record of at most
     /// `record_bytes_max` bytes.
     pub fn new(names: &Names, token: Uuid, record_bytes_max: u64) -> Self {
-        let stored_bytes_max = record_bytes_max.saturating_mul(STORED_PER_PRINTED);
         Self {
             lanes: rows::page(names, rows::OF_LANE),
             key: rows::page(names, rows::OF_KEY),
@@ -114,7 +114,7 @@ impl Pages {
             writers: names.render(WRITERS),
             token,
             record_bytes_max,
-            stored_bytes_max: i32::try_from(stored_bytes_max).unwrap_or(i32::MAX),
+            stored_bytes_max: stored_bytes_max(record_bytes_max),
         }
     }
 
@@ -231,6 +231,12 @@ impl Pages {
             .bind(self.stored_bytes_max)
             .bind(keys)
     }
+}
+
+/// The most that a value may take unprinted where records of at most so many bytes can be made.
+pub(super) fn stored_bytes_max(record_bytes_max: u64) -> i32 {
+    let bytes = record_bytes_max.saturating_mul(STORED_PER_PRINTED);
+    i32::try_from(bytes).unwrap_or(i32::MAX)
 }
 
 /// A key as the statements spell it: total, and different for different keys.

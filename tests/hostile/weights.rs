@@ -45,6 +45,12 @@ async fn a_record_of_the_largest_size_arrives_and_one_byte_more_is_dead() {
     assert!((400..1_000).contains(&border), "{border}");
     let in_turn = format!("({published}) = (aggregate_id::integer < {border})");
     assert_eq!(outbox.count(&in_turn).await, 1_101, "one border");
+    for (seq, code) in [(border, 0), (border + 1, 1)] {
+        let arguments = ["route", "--explain", "--seq", &seq.to_string()];
+        let mut verb = outbox.verb(&arguments, &[("events.source", "only"), limit[0]]);
+        let told = verb.wait_exit(SOON).await;
+        assert_eq!(told, code, "{seq}, and the client lets {border} pass");
+    }
     let large = format!("{dead} AND dead_class = 'record' AND last_error LIKE '%arge%'");
     assert_eq!(outbox.count(&large).await, 1_101 - border);
     let receiver = Receiver::start(Kafka::shared().await, &[&outbox.topic]).await;

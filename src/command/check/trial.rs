@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::look::Look;
 use crate::decide::checkup::Finding;
-use crate::decide::envelope::Envelope;
+use crate::decide::envelope::{Envelope, check_size};
 use crate::decide::route::Routes;
 use crate::event::Event;
 use crate::outbox::one::one;
@@ -31,10 +31,11 @@ impl Look {
         let fixed = routes.fixed_topics().map(|name| (name.to_owned(), None));
         let mut wanted: BTreeMap<String, Option<f64>> = fixed.collect();
         let whole = routes.need_whole_rows();
+        let bytes_max = record_bytes_max(&self.settings);
         let tried = if whole { ROWS_MAX } else { usize::MAX };
         for kind in kinds.iter().take(tried) {
             let tried = match self.sample(kind, whole).await {
-                Some(Ok(event)) => try_out(&mut routes, &envelope, &event),
+                Some(Ok(event)) => try_out(&mut routes, &envelope, &event, bytes_max),
                 Some(Err(defect)) => Err(defect),
                 None => continue,
             };
@@ -74,10 +75,16 @@ impl Look {
 }
 
 /// The topic of an event, if it has one and a record too.
-fn try_out(routes: &mut Routes, envelope: &Envelope, event: &Event) -> Result<Arc<str>, Defect> {
+fn try_out(
+    routes: &mut Routes,
+    envelope: &Envelope,
+    event: &Event,
+    bytes_max: u64,
+) -> Result<Arc<str>, Defect> {
     let (route, topic) = routes.route(event);
     let topic = topic?;
-    envelope.record(event, &route.form, Arc::clone(&topic))?;
+    let record = envelope.record(event, &route.form, Arc::clone(&topic))?;
+    check_size(&record, bytes_max)?;
     Ok(topic)
 }
 

@@ -11,6 +11,7 @@ use super::{COLUMNS, Row, Standing, state, told};
 use crate::event::EventRef;
 use crate::outbox::error::OutboxError;
 use crate::outbox::names::Names;
+use crate::outbox::page::time;
 use crate::outbox::session::{Session, column};
 
 /// So many names of headers are told.
@@ -28,10 +29,6 @@ SELECT {columns},
 FROM {outbox} AS o
 WHERE o.seq = $1
 ";
-
-/// A time that a writer wrote: NULL where it is beyond what can be told.
-const TIME: &str =
-    "CASE WHEN o.{column} >= '0001-01-01Z' AND o.{column} < '10000-01-01Z' THEN o.{column} END";
 
 /// `dead_history`: locks nothing; by the audit's index of numbers.
 const HISTORY: &str = "
@@ -104,11 +101,10 @@ pub async fn show(
     seq: i64,
     with_payload: bool,
 ) -> Result<Option<Shown>, OutboxError> {
-    let time = |column| TIME.replace("{column}", column);
     let statement = SHOW
         .replace("{columns}", COLUMNS)
-        .replace("{created_at}", &time("created_at"))
-        .replace("{available_at}", &time("available_at"));
+        .replace("{created_at}", &time("o.created_at"))
+        .replace("{available_at}", &time("o.available_at"));
     let statement = names.render(&statement);
     session
         .run(async |connection| {

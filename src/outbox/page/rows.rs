@@ -86,8 +86,7 @@ SELECT b.lane, b.seq, b.id, b.aggregate_type, b.aggregate_id,
     CASE WHEN b.bytes_max <= $8 AND b.fits THEN b.headers END,
     CASE WHEN b.bytes_max <= $8 THEN b.topic ELSE left(b.topic, 250) END,
     CASE WHEN b.bytes_max <= $8 AND b.fits THEN b.partition_key END,
-    CASE WHEN b.created_at >= '0001-01-01Z' AND b.created_at < '10000-01-01Z'
-        THEN b.created_at END,
+    {created_at},
     CASE WHEN b.next_attempt_at > now()
         THEN ceil(extract(epoch FROM b.next_attempt_at - now()) * 1000)::bigint END,
     b.fits, b.judged, b.available_at
@@ -104,6 +103,10 @@ const TEXTS_BYTES: &str = "(octet_length(o.aggregate_type)::bigint
 const VALUE_BYTES: &str = "CASE WHEN pg_column_size(o.{column}) < $8 / 255 THEN 0
                 WHEN pg_column_size(o.{column}) <= $8 THEN pg_column_size(ROW(o.{column}))
                 ELSE pg_column_size(o.{column}) END";
+
+/// A time that a writer wrote: NULL where it is beyond what can be told.
+const TIME: &str =
+    "CASE WHEN {column} >= '0001-01-01Z' AND {column} < '10000-01-01Z' THEN {column} END";
 
 /// A part of the ordering key. One that is too large for any record is told by its beginning and a
 /// digest: such rows are dead, but must be told apart from those of other keys.
@@ -138,15 +141,32 @@ pub(super) const DELAYED: &str = "o.lane = h.lane AND (o.available_at, o.seq) > 
             AND cardinality($9::text[]) = 0
         ORDER BY o.lane, o.available_at, o.seq";
 
+/// A time that a writer wrote, as it can be told.
+pub(in crate::outbox) fn time(column: &str) -> String {
+    TIME.replace("{column}", column)
+}
+
+/// Fills in what a row weighs: `{texts_bytes}`, `{payload_bytes}` and `{headers_bytes}`. What is more
+/// than the parameter `$8`, or this one in its place, is too large to be printed.
+pub(in crate::outbox) fn weighed(template: &str, bytes_max: &str) -> String {
+    let value = |column| {
+        VALUE_BYTES
+            .replace("{column}", column)
+            .replace("$8", bytes_max)
+    };
+    template
+        .replace("{texts_bytes}", TEXTS_BYTES)
+        .replace("{payload_bytes}", &value("payload"))
+        .replace("{headers_bytes}", &value("headers"))
+}
+
 /// Renders the statement for some rows.
 pub(super) fn page(names: &Names, rows: &str) -> String {
-    let of = |template: &str, column| template.replace("{column}", column);
+    let part = |column| KEY_PART.replace("{column}", column);
     let statement = READ_PAGE
         .replace("{rows}", rows)
-        .replace("{aggregate_type}", &of(KEY_PART, "aggregate_type"))
-        .replace("{aggregate_id}", &of(KEY_PART, "aggregate_id"))
-        .replace("{texts_bytes}", TEXTS_BYTES)
-        .replace("{payload_bytes}", &of(VALUE_BYTES, "payload"))
-        .replace("{headers_bytes}", &of(VALUE_BYTES, "headers"));
-    names.render(&statement)
+        .replace("{aggregate_type}", &part("aggregate_type"))
+        .replace("{aggregate_id}", &part("aggregate_id"))
+        .replace("{created_at}", &time("b.created_at"));
+    names.render(&weighed(&statement, "$8"))
 }
