@@ -10,6 +10,7 @@
 
 mod checks;
 mod declarations;
+mod inline;
 mod layers;
 mod problems;
 mod properties;

@@ -14,7 +14,7 @@ use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::problems::Problems;
 use super::schema::{Kind, Schema, found};
-use super::{declarations, properties, routes};
+use super::{declarations, inline, properties, routes};
 
 /// Every key with its default.
 const DEFAULT: &str = include_str!("../../../config/default.toml");
@@ -102,6 +102,7 @@ pub(super) fn environment(
 ) -> Layer {
     let mut sections: Map<String, Map<String, Value>> = Map::new();
     let mut properties: Map<String, Value> = Map::new();
+    let mut routes = None;
     for (name, text) in env {
         let Some(name) = name.strip_prefix(PREFIX).map(str::to_lowercase) else {
             continue;
@@ -110,14 +111,19 @@ pub(super) fn environment(
         if let Some(property) = name.strip_prefix("kafka__properties__") {
             let name = properties::of_environment(property);
             properties.insert(name, Value::new(None, text));
+        } else if name == "routes" {
+            routes = inline::list(&name, &text, problems);
         } else {
             let key = key.replace("__", ".");
-            let kind = schema.kind(&format!("{section}.{key}"));
-            let value = of_kind(kind.unwrap_or(Kind::Text), text);
-            sections
-                .entry(section.to_owned())
-                .or_default()
-                .insert(key, value);
+            let path = format!("{section}.{key}");
+            let kind = schema.kind(&path).unwrap_or(Kind::Text);
+            let value = if path == declarations::PATH {
+                inline::list(&path, &text, problems)
+            } else {
+                Some(of_kind(kind, text))
+            };
+            let section = sections.entry(section.to_owned()).or_default();
+            section.extend(value.map(|value| (key, value)));
         }
     }
     if !properties.is_empty() {
@@ -125,8 +131,10 @@ pub(super) fn environment(
         kafka.insert("properties".to_owned(), Value::new(None, properties));
     }
     let sections = sections.into_iter();
-    let tree = sections
-        .map(|(name, keys)| (name, Value::new(None, keys)))
+    let routes = routes.map(|routes| ("routes".to_owned(), routes));
+    let tree = routes
+        .into_iter()
+        .chain(sections.map(|(name, keys)| (name, Value::new(None, keys))))
         .collect();
     compare(tree, "the environment", schema, problems)
 }
@@ -245,12 +253,12 @@ pub(super) fn flatten(prefix: &str, value: Value, flat: &mut Vec<(String, Value)
 }
 
 /// The tree of a TOML text.
-fn parse(text: &str) -> Result<Map<String, Value>, ConfigError> {
+pub(super) fn parse(text: &str) -> Result<Map<String, Value>, ConfigError> {
     File::from_str(text, FileFormat::Toml).collect()
 }
 
 /// What the parser says, without the line of the file that it quotes, which may hold a secret.
-fn without_excerpt(error: &ConfigError) -> String {
+pub(super) fn without_excerpt(error: &ConfigError) -> String {
     let text = error.to_string();
     let lines: Vec<_> = text.lines().collect();
     match lines.as_slice() {

@@ -2,6 +2,7 @@
 //! properties of Kafka's client, and that no secret is shown.
 
 mod declarations;
+mod inline;
 mod properties;
 mod routes;
 mod secrets;

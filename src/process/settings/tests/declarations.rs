@@ -123,7 +123,7 @@ fn only_tables_declare_topics() {
     assert_eq!(refused("topics.declare = 'orders'", &[URL]), [path]);
     let list = [format!("{path}[0]")];
     assert_eq!(refused("topics.declare = ['orders']", &[URL]), list);
-    assert_eq!(refused("", &[URL, ("TOPICS__DECLARE", "orders")]), list);
+    assert_eq!(refused("", &[URL, ("TOPICS__DECLARE", "orders")]), [path]);
     let one = "[topics.declare]\nname = 'orders'";
     let error = load(one, &[URL]).unwrap_err();
     assert!(error.to_string().contains("[[topics.declare]]"), "{error}");
