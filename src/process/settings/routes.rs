@@ -6,12 +6,13 @@
 //! Invariant: what leaves here as a list of routes has known keys alone, each of the right kind.
 
 use config::{Config, Map, Value, ValueKind};
+use sha2::{Digest, Sha256};
 
 use super::Settings;
 use super::checks::{ENDS, FORMATS, ORDERS};
 use super::problems::Problems;
 use super::schema::{found, nearest};
-use super::{lay, layers};
+use super::{lay, layers, typed};
 use crate::decide::dead::OnDead;
 use crate::decide::envelope::Format;
 use crate::decide::order::Order;
@@ -51,13 +52,7 @@ const MATCH: &[(&str, Kind)] = &[
 impl Settings {
     /// The routes that events take.
     pub(crate) fn routes(&self) -> Routes {
-        let usual = Usual {
-            topic: self.route.topic.clone(),
-            key: self.route.key.clone(),
-            format: self.route.format,
-            order: self.relay.order,
-            on_dead: self.failure.on_dead,
-        };
+        let usual = self.usual();
         let read = |spec: &RouteSpec| {
             spec.read(&usual)
                 .expect("settings that exist have passed the same reading")
@@ -69,19 +64,43 @@ impl Settings {
         Routes::new(routes, rest, allowed)
     }
 
-    /// What relays compare to see whether they route alike.
+    /// What relays compare to see whether they route alike: what people know routes by, and a digest of
+    /// all that there is to them unless it is as by default.
     pub(crate) fn routing(&self) -> String {
         let (_, default) = layers::default();
-        let usual_key = lay(&[default]).get_string("route.key");
-        let own_key = usual_key.is_ok_and(|usual| usual != self.route.key);
-        let key = own_key.then(|| format!(" by {:?}", self.route.key));
+        let by_default = typed(lay(&[default])).usual();
+        let usual = self.usual();
+        let own_key = (usual.key != by_default.key).then(|| format!(" by {:?}", usual.key));
         let routes = self.routes.iter().map(|route| format!("; {route}"));
-        let parts = [self.route.topic.clone()]
+        let is_default = usual == by_default && self.routes.is_empty();
+        let digest = (!is_default).then(|| format!(" #{}", digest(&usual, &self.routes)));
+        let parts = [usual.topic.clone()]
             .into_iter()
-            .chain(key)
-            .chain(routes);
+            .chain(own_key)
+            .chain(routes)
+            .chain(digest);
         parts.collect()
     }
+
+    /// What a route does of which no more is said.
+    fn usual(&self) -> Usual {
+        Usual {
+            topic: self.route.topic.clone(),
+            key: self.route.key.clone(),
+            format: self.route.format,
+            order: self.relay.order,
+            on_dead: self.failure.on_dead,
+        }
+    }
+}
+
+/// Twelve digits of a hash over all that routes say: their own texts would show values of headers. What
+/// is written for people to debug names every field and quotes every text, so that no two differ and
+/// are written alike.
+fn digest(usual: &Usual, routes: &[RouteSpec]) -> String {
+    let digest = Sha256::digest(format!("{usual:?} {routes:?}"));
+    let digits = digest.iter().take(6).map(|byte| format!("{byte:02x}"));
+    digits.collect()
 }
 
 /// Keeps of a list of routes what is known and of the right kind, and says what is wrong with the rest.

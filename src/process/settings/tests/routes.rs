@@ -162,21 +162,79 @@ fn a_fault_of_the_usual_is_told_once_and_not_of_each_route() {
     assert_eq!(paths, ["route.key", "route.topic", "routes[0].match"]);
 }
 
+/// Two values of each key that decides about the way of an event, by section.
+const WAYS: [(&str, &str, [&str; 2]); 16] = [
+    ("route", "topic", ["'a'", "'b'"]),
+    ("route", "key", ["''", "'{id}'"]),
+    ("route", "format", ["'raw'", "'event'"]),
+    ("relay", "order", ["'none'", "'pipelined'"]),
+    ("failure", "on_dead", ["'block'", "'table'"]),
+    (
+        "[routes]",
+        "match",
+        ["{ aggregate_type = 'a' }", "{ aggregate_type = 'b' }"],
+    ),
+    (
+        "[routes]",
+        "match",
+        ["{ event_type = 'a' }", "{ event_type = 'b' }"],
+    ),
+    (
+        "[routes]",
+        "match",
+        ["{ headers = { a = 'x' } }", "{ headers = { a = 'y' } }"],
+    ),
+    (
+        "[routes]",
+        "match",
+        [
+            "{ headers = { b = 'x' } }",
+            "{ headers = { b = '', x = '' } }",
+        ],
+    ),
+    ("[routes]", "topic", ["'a'", "'b'"]),
+    ("[routes]", "key", ["''", "'{id}'"]),
+    ("[routes]", "partition", ["'1'", "'2'"]),
+    ("[routes]", "format", ["'raw'", "'event'"]),
+    ("[routes]", "order", ["'none'", "'pipelined'"]),
+    ("[routes]", "on_dead", ["'block'", "'table'"]),
+    ("[routes]", "headers", ["{ a = 'x' }", "{ a = 'y' }"]),
+];
+
 #[test]
-fn relays_that_route_differently_are_told_apart_and_show_no_header() {
+fn settings_that_route_differently_in_any_key_have_different_fingerprints() {
     let routing = |toml: &str| load(toml, &[URL]).unwrap().routing();
     assert_eq!(routing(""), "{aggregate_type}-events", "as it always was");
-    let all: BTreeSet<String> = [
-        "",
-        "[route]\ntopic = 'x'",
-        "[route]\nkey = '{id}'",
-        "[[routes]]\ntopic = 'x'",
-        "[[routes]]\nkey = 'x'",
-        "[[routes]]\nmatch = { event_type = 'x' }\ntopic = 'x'",
-    ]
-    .map(routing)
-    .into();
-    assert_eq!(all.len(), 6);
+    let settings = WAYS.iter().flat_map(|(section, key, values)| {
+        values.map(|value| format!("[{section}]\n{key} = {value}"))
+    });
+    let settings: Vec<String> = settings
+        .chain([
+            String::new(),
+            "[[routes]]".into(),
+            "[[routes]]\nheaders = { a = 'x', b = 'x' }".into(),
+        ])
+        .collect();
+    let all: BTreeSet<String> = settings.iter().map(|toml| routing(toml)).collect();
+    assert_eq!(all.len(), settings.len(), "{all:#?}");
+    for (key, _) in KEYS {
+        let tried = WAYS
+            .iter()
+            .any(|(section, tried, _)| (section, tried) == (&"[routes]", key));
+        assert!(tried, "{key}: how it tells routes apart is not tried");
+    }
+    let one = "[[routes]]\nmatch = { headers = { a = 'x' } }\ntopic = 'a'\n";
+    let other = "[[routes]]\nmatch = { headers = { a = 'y' } }\ntopic = 'b'\n";
+    assert_ne!(
+        routing(&format!("{one}{other}")),
+        routing(&format!("{other}{one}")),
+        "the first wins"
+    );
+    assert_eq!(routing(one), routing(one));
+}
+
+#[test]
+fn a_fingerprint_shows_no_header() {
     let toml = "[[routes]]\nmatch = { headers = { a = 'canary' } }\nheaders = { b = 'canary' }";
-    assert!(!routing(toml).contains("canary"));
+    assert!(!load(toml, &[URL]).unwrap().routing().contains("canary"));
 }
