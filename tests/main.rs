@@ -15,6 +15,7 @@ mod dev;
 mod explain;
 mod failures;
 mod fault_list;
+mod foreign;
 mod hostile;
 mod kept_out;
 mod lanes;
