@@ -81,19 +81,58 @@ pub struct Judged {
     pub failed_ago_ms: u64,
 }
 
+/// What an event says, as the column of its table holds it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// JSON exactly as `PostgreSQL` prints it.
+    Json(String),
+    /// Text, which may be JSON or not.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+impl Payload {
+    /// What a record's value holds of it, byte for byte.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Json(text) | Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// Its text, where it is one.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(self.bytes()).ok()
+    }
+}
+
+impl fmt::Debug for Payload {
+    /// Shows its kind alone: the rest is the writer's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json(_) => "Json",
+            Self::Text(_) => "Text",
+            Self::Bytes(_) => "Bytes",
+        })
+    }
+}
+
 /// One row of the outbox, as read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its name.
     pub at: EventRef,
+    /// Its id as the table has it, where that is no UUID; `at` has one that was made of it.
+    pub own_id: Option<String>,
     /// The lane its key hashes to.
     pub lane: Lane,
     /// The aggregate it belongs to.
     pub key: OrderingKey,
     /// What happened, for example `OrderPlaced`.
     pub event_type: String,
-    /// The payload exactly as `PostgreSQL` prints it; `None` is a tombstone.
-    pub payload: Option<String>,
+    /// The payload; `None` is a tombstone.
+    pub payload: Option<Payload>,
     /// The row's own headers: the text of a JSON object.
     pub headers: Option<String>,
     /// A topic that wins over the route.
@@ -127,13 +166,14 @@ impl Event {
                 seq: 5,
                 id: Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
             },
+            own_id: None,
             lane: Lane(3),
             key: OrderingKey {
                 aggregate_type: "order".to_owned(),
                 aggregate_id: "o-1".to_owned(),
             },
             event_type: "OrderPlaced".to_owned(),
-            payload: Some("{\"a\": 1.50}".to_owned()),
+            payload: Some(Payload::Json("{\"a\": 1.50}".to_owned())),
             headers: None,
             topic: None,
             partition_key: None,

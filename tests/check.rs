@@ -61,10 +61,11 @@ async fn where_all_is_well_each_look_says_so() {
         })
         .collect();
     let looks = [
-        "settings", "database", "clock", "tables", "rights", "sequence", "kafka", "topics",
+        "settings", "database", "clock", "tables", "rights", "columns", "sequence", "kafka",
+        "topics",
     ];
     assert_eq!(about, looks);
-    assert!(lines[7].contains(&format!("{} (6 partitions)", outbox.topic)));
+    assert!(lines[8].contains(&format!("{} (6 partitions)", outbox.topic)));
     let mut json = outbox.verb(&["check", "--json"], &[]);
     assert_eq!(json.wait_exit(SOON).await, 0);
     let told: Value = serde_json::from_str(&json.stdout().join("\n")).unwrap();

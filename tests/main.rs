@@ -25,6 +25,7 @@ mod names;
 mod operator;
 mod pages;
 mod partitions;
+mod payloads;
 mod plans;
 mod pooler;
 mod privileges;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use outbox_relay::event::{Epoch, Event, EventRef, Lane, OrderingKey};
+use outbox_relay::event::{Epoch, Event, EventRef, Lane, OrderingKey, Payload};
 use outbox_relay::record::Record;
 
 use crate::secure::guarded_kafka;
@@ -185,10 +185,11 @@ fn debug_output_shows_nothing_that_a_writer_wrote() {
             seq: 1,
             id: uuid::Uuid::nil(),
         },
+        own_id: None,
         lane: Lane(1),
         key: key.clone(),
         event_type: "OrderPlaced".to_owned(),
-        payload: secret(),
+        payload: secret().map(Payload::Text),
         headers: secret(),
         topic: None,
         partition_key: secret(),

@@ -13,7 +13,7 @@ use outbox_relay::decide::route::{Route, RouteSpec, Usual};
 use outbox_relay::decide::window::{
     Ask, Candidate, Limits, Page, PageRange, Range, Read, What, Window,
 };
-use outbox_relay::event::{Epoch, Event, EventRef, Lane, Lease, OrderingKey};
+use outbox_relay::event::{Epoch, Event, EventRef, Lane, Lease, OrderingKey, Payload};
 use outbox_relay::outcome::Receipt;
 use uuid::Uuid;
 
@@ -179,16 +179,17 @@ pub(crate) fn event(seq: i64, key: i64, headers: Option<&str>) -> Event {
             seq,
             id: Uuid::from_u64_pair(7, seq.unsigned_abs()),
         },
+        own_id: None,
         lane: Lane(0),
         key: OrderingKey {
             aggregate_type: "order".to_owned(),
             aggregate_id: key.to_string(),
         },
         event_type: "OrderPlaced".to_owned(),
-        payload: Some(format!(
+        payload: Some(Payload::Json(format!(
             "{{\"n\": {seq}, \"text\": \"{}\"}}",
             "x".repeat(270)
-        )),
+        ))),
         headers: headers.map(str::to_owned),
         topic: None,
         partition_key: None,

@@ -19,7 +19,8 @@ use super::{Done, Exit, Refusal, access, plain, say, settings, tell};
 use crate::decide::dead::{LetterTopic, OnDead};
 use crate::decide::envelope::{Envelope, check_size};
 use crate::decide::route::Route as Way;
-use crate::event::{Event, EventRef, Lane, OrderingKey};
+use crate::event::{Event, EventRef, Lane, OrderingKey, Payload};
+use crate::outbox::columns;
 use crate::outbox::names::Names;
 use crate::outbox::one::one;
 use crate::outbox::session::{Purpose, Session};
@@ -120,7 +121,10 @@ impl Route {
 async fn stored(settings: &Settings, seq: i64) -> Result<Event, Refusal> {
     let names = Names::new(&settings.database.schema, &settings.database.table);
     let mut session = Session::new(&access(settings, "route")?, Purpose::Look);
-    let found = one(&mut session, &names, seq, record_bytes_max(settings)).await;
+    let found = match columns::look(&mut session, &settings.database).await {
+        Ok(names) => one(&mut session, &names, seq, record_bytes_max(settings)).await,
+        Err(error) => Err(error),
+    };
     session.close().await;
     let failed = |text: String| Refusal {
         exit: Exit::Failed,
@@ -157,13 +161,14 @@ fn given() -> Result<Event, Refusal> {
             seq: given.seq.unwrap_or_default(),
             id: given.id.unwrap_or_else(Uuid::new_v4),
         },
+        own_id: None,
         lane: Lane(0),
         key: OrderingKey {
             aggregate_type: given.aggregate_type,
             aggregate_id: given.aggregate_id,
         },
         event_type: given.event_type,
-        payload: text_of(given.payload),
+        payload: text_of(given.payload).map(Payload::Json),
         headers: text_of(given.headers),
         topic: given.topic,
         partition_key: given.partition_key,

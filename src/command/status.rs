@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Done, Exit, Refusal, access, grouped, say, settings};
+use crate::outbox::columns;
 use crate::outbox::identity::Identity;
 use crate::outbox::names::Names;
 use crate::outbox::session::{Purpose, Session};
@@ -44,6 +45,9 @@ impl Show {
         identity
             .check_versions()
             .map_err(|error| away(error.to_string()))?;
+        let names = columns::look(&mut session, &settings.database)
+            .await
+            .map_err(|error| away(error.told_with_cure(&names)))?;
         let status = Status::read(&mut session, &names)
             .await
             .map_err(|error| away(error.told_with_cure(&names)))?;

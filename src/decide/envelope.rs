@@ -5,13 +5,15 @@
 //! form were chosen nor who sends the record.
 //!
 //! Invariants:
-//! - the payload's bytes stand in the value as they are, alone or within a document;
+//! - the payload's bytes stand in the value as they are, alone or, where it is JSON, within a document;
+//!   there other text is a JSON string, and bytes are base64;
 //! - a row without payload is a tombstone in every format;
 //! - no header name stands twice, and none of ours in another spelling beside itself: a row's
 //!   header whose name equals one of ours, whatever its case, gives ours its value and keeps our
 //!   spelling, which is the one that consumers look for. Other names are told apart by case, as
 //!   Kafka does. Where a row repeats a name the last value counts, as `jsonb` has it.
 
+mod data;
 mod document;
 mod form;
 mod own;
@@ -23,10 +25,11 @@ use std::sync::Arc;
 use chrono::SecondsFormat;
 use uuid::Uuid;
 
+use self::data::{Data, content_type};
 use self::document::{Facts, cloud_event, flat, header_payload};
 pub use self::form::{Form, Format};
 use self::own::{Header, own_headers};
-use crate::event::Event;
+use crate::event::{Event, Payload};
 use crate::outcome::Defect;
 use crate::record::Record;
 
@@ -57,7 +60,10 @@ impl Envelope {
             .created_at
             .to_rfc3339_opts(SecondsFormat::Micros, true);
         let facts = Facts {
-            id: event.at.id.hyphenated().encode_lower(&mut id),
+            id: match &event.own_id {
+                Some(own) => own,
+                None => event.at.id.hyphenated().encode_lower(&mut id),
+            },
             source: &self.source,
             kind: &event.event_type,
             time: &time,
@@ -71,13 +77,7 @@ impl Envelope {
             record.partition = partition;
             record
         };
-        Ok(filled(
-            begun,
-            form.format,
-            facts,
-            headers,
-            event.payload.as_deref(),
-        ))
+        filled(begun, form.format, facts, headers, event.payload.as_ref())
     }
 }
 
@@ -115,37 +115,43 @@ fn filled(
     format: Format,
     facts: Facts<'_>,
     mut headers: Vec<Header<'_>>,
-    payload: Option<&str>,
-) -> Record {
-    let bytes = payload.map(str::as_bytes);
+    payload: Option<&Payload>,
+) -> Result<Record, Defect> {
+    let bytes = payload.map(Payload::bytes);
     let (value, content_type) = match (format, payload) {
         (Format::Payload, _) | (Format::Cloudevents, None) => {
             let mut record = begun(bytes);
-            push_headers(&mut record, binary(facts), headers);
-            return record;
+            push_headers(&mut record, binary(facts, payload), headers);
+            return Ok(record);
         }
         (Format::Raw, _) | (Format::HeaderPayload | Format::Event, None) => {
             let mut record = begun(bytes);
             push_headers(&mut record, [], headers);
-            return record;
+            return Ok(record);
         }
-        (Format::Cloudevents, Some(payload)) => (
-            cloud_event(facts, &mut headers, payload),
-            "application/cloudevents+json",
-        ),
-        (Format::HeaderPayload, Some(payload)) => (
-            header_payload(facts, &mut headers, payload),
-            "application/json",
-        ),
-        (Format::Event, Some(payload)) => (flat(facts, &mut headers, payload), "application/json"),
+        (Format::Cloudevents, Some(payload)) => {
+            let data = Data::of(payload, &headers)?;
+            let document = cloud_event(facts, &mut headers, &data);
+            (document, "application/cloudevents+json")
+        }
+        (Format::HeaderPayload, Some(payload)) => {
+            let data = Data::of(payload, &headers)?;
+            let document = header_payload(facts, &mut headers, &data.json);
+            (document, "application/json")
+        }
+        (Format::Event, Some(payload)) => {
+            let data = Data::of(payload, &headers)?;
+            let document = flat(facts, &mut headers, &data.json);
+            (document, "application/json")
+        }
     };
     let mut record = begun(Some(&value));
     push_headers(&mut record, [("content-type", content_type)], headers);
-    record
+    Ok(record)
 }
 
 /// The headers of CloudEvents in binary mode.
-fn binary(facts: Facts<'_>) -> [(&'static str, &str); 7] {
+fn binary<'f>(facts: Facts<'f>, payload: Option<&Payload>) -> [(&'static str, &'f str); 7] {
     [
         ("ce_specversion", "1.0"),
         ("ce_id", facts.id),
@@ -153,7 +159,10 @@ fn binary(facts: Facts<'_>) -> [(&'static str, &str); 7] {
         ("ce_type", facts.kind),
         ("ce_time", facts.time),
         ("ce_subject", facts.subject),
-        ("content-type", "application/json"),
+        (
+            "content-type",
+            payload.map_or("application/json", content_type),
+        ),
     ]
 }
 

@@ -23,7 +23,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use self::field::Fault;
 use self::filter::{FILTERS, Filter};
-use crate::event::Event;
+use crate::event::{Event, Payload};
 use crate::outcome::Defect;
 
 /// The columns that a placeholder can name.
@@ -233,14 +233,24 @@ impl Source {
             Self::AggregateType => event.key.aggregate_type.as_str().into(),
             Self::AggregateId => event.key.aggregate_id.as_str().into(),
             Self::EventType => event.event_type.as_str().into(),
-            Self::Id => event.at.id.to_string().into(),
+            Self::Id => match &event.own_id {
+                Some(own) => own.as_str().into(),
+                None => event.at.id.to_string().into(),
+            },
             Self::Seq => event.at.seq.to_string().into(),
             Self::PartitionKey => self.present(event.partition_key.as_deref())?.into(),
             Self::Topic => self.present(event.topic.as_deref())?.into(),
             Self::Header(name) => self.field(event.headers.as_deref(), slice::from_ref(name))?,
-            Self::Payload(path) => self.field(event.payload.as_deref(), path)?,
+            Self::Payload(path) => self.field(self.payload_text(event)?, path)?,
         };
         Ok(Value::Text(text))
+    }
+
+    /// The text that a field is looked for in. Bytes that are none hold no JSON.
+    fn payload_text<'e>(&self, event: &'e Event) -> Result<Option<&'e str>, Defect> {
+        let text =
+            |payload: &'e Payload| payload.text().ok_or_else(|| self.defect(Fault::Unreadable));
+        event.payload.as_ref().map(text).transpose()
     }
 
     fn present<'e>(&self, column: Option<&'e str>) -> Result<&'e str, Defect> {

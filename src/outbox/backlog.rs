@@ -33,17 +33,18 @@ SELECT w.aggregate_type, count(*),
     greatest(extract(epoch FROM clock_timestamp() - min(w.since)), 0)::float8
 FROM (
     SELECT o.aggregate_type, o.since FROM held AS h CROSS JOIN LATERAL (
-        SELECT o.aggregate_type, o.created_at AS since FROM {outbox} AS o
+        SELECT {o.aggregate_type} AS aggregate_type, {o.created_at} AS since FROM {outbox} AS o
         WHERE (o.lane, o.seq) > (h.lane, 0) AND o.lane <= h.lane
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
+            AND o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NULL
         ORDER BY o.lane, o.seq LIMIT h.rows_max) AS o
     UNION ALL
     SELECT o.aggregate_type, o.since FROM held AS h CROSS JOIN LATERAL (
-        SELECT o.aggregate_type, greatest(o.available_at, o.created_at) AS since
+        SELECT {o.aggregate_type} AS aggregate_type,
+            greatest({o.available_at}, {o.created_at}) AS since
         FROM {outbox} AS o
-        WHERE o.lane = h.lane AND o.available_at <= now()
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
-        ORDER BY o.lane, o.available_at LIMIT h.rows_max) AS o
+        WHERE o.lane = h.lane AND {o.available_at} <= now()
+            AND o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NOT NULL
+        ORDER BY o.lane, {o.available_at} LIMIT h.rows_max) AS o
 ) AS w
 GROUP BY w.aggregate_type
 ";

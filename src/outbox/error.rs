@@ -21,6 +21,12 @@ pub enum OutboxError {
         "a pooler stands before the database and gives each transaction another server session"
     )]
     Pooled,
+    /// The outbox's columns cannot be served as they are.
+    #[error("{}", .0.join("; "))]
+    Columns(
+        /// Each that cannot, with the key of its setting and the cure.
+        Vec<String>,
+    ),
     /// The server takes no writes.
     #[error("the database is not the primary: it takes no writes")]
     NotPrimary,
@@ -55,7 +61,7 @@ impl OutboxError {
             | Self::NotPrimary
             | Self::FormerPrimary
             | Self::LeftBehind => DatabaseClass::Reconnect,
-            Self::Pooled => DatabaseClass::Operator,
+            Self::Pooled | Self::Columns(_) => DatabaseClass::Operator,
             Self::Url | Self::Reply(_) => DatabaseClass::Defect,
             Self::Refused { code, .. } => sqlstate(code),
         }
@@ -68,6 +74,7 @@ impl OutboxError {
             Self::Deadline(_)
             | Self::Url
             | Self::Pooled
+            | Self::Columns(_)
             | Self::NotPrimary
             | Self::FormerPrimary
             | Self::LeftBehind
@@ -89,9 +96,12 @@ impl OutboxError {
                  be the primary, a restored backup say, start the relay anew",
             ),
             Self::Refused { code, .. } => sqlstate::cure(code),
-            Self::Deadline(_) | Self::Url | Self::LeftBehind | Self::Lost(_) | Self::Reply(_) => {
-                None
-            }
+            Self::Deadline(_)
+            | Self::Url
+            | Self::Columns(_)
+            | Self::LeftBehind
+            | Self::Lost(_)
+            | Self::Reply(_) => None,
         }
     }
 

@@ -101,7 +101,7 @@ FROM unnest($2::bigint[], $3::uuid[], $4::smallint[], $5::bigint[], $6::text[], 
         $8::text[], $9::text[], $10::integer[], $11::bigint[])
     AS d (seq, id, lane, epoch, state, is_final, class, error, attempts, failed_ago_ms)
 JOIN lease AS l ON l.lane = d.lane AND l.epoch = d.epoch
-WHERE o.seq = d.seq AND o.id = d.id AND o.published_at IS NULL AND o.dead_at IS NULL
+WHERE o.seq = d.seq AND {o.id} = d.id AND o.published_at IS NULL AND o.dead_at IS NULL
 ";
 
 /// Who this relay is among the others.

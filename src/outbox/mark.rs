@@ -19,9 +19,9 @@ use crate::event::EventRef;
 /// `mark`: locks the rows, in the order given, by the outbox's primary key.
 const MARK: &str = "
 /* mark */
-UPDATE {outbox} AS o SET published_at = now()
+UPDATE {outbox} AS o SET published_at = {o.now}
 FROM unnest($1::bigint[], $2::uuid[]) AS m (seq, id)
-WHERE o.seq = m.seq AND o.id = m.id AND o.published_at IS NULL
+WHERE o.seq = m.seq AND {o.id} = m.id AND o.published_at IS NULL
 ";
 
 /// `delete`: locks the rows, in the order given, by the outbox's primary key.
@@ -29,7 +29,7 @@ const DELETE: &str = "
 /* delete */
 DELETE FROM {outbox} AS o
 USING unnest($1::bigint[], $2::uuid[]) AS m (seq, id)
-WHERE o.seq = m.seq AND o.id = m.id AND o.published_at IS NULL
+WHERE o.seq = m.seq AND {o.id} = m.id AND o.published_at IS NULL
 ";
 
 /// The marking statement of one outbox.

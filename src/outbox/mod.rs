@@ -9,6 +9,7 @@
 //! - statements name tables by quoted, qualified names rendered once, and use no search path.
 
 pub mod backlog;
+pub mod columns;
 pub mod dead;
 pub mod error;
 pub mod identity;

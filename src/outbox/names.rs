@@ -1,14 +1,17 @@
-//! The names of the outbox and of what stands beside it, quoted for SQL.
+//! The names of the outbox, of its columns and of what stands beside it, quoted for SQL.
 //!
 //! Owns the rendering of statement templates. Knows no statement.
 //!
 //! Invariant: a rendered statement has no placeholder left, and a name can end no quotation.
 
-/// The names of one outbox.
+use super::columns::Columns;
+
+/// The names of one outbox, and how its columns are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     schema: String,
     table: String,
+    columns: Columns,
 }
 
 impl Names {
@@ -17,7 +20,18 @@ impl Names {
         Self {
             schema: schema.to_owned(),
             table: table.to_owned(),
+            columns: Columns::ours(),
         }
+    }
+
+    /// The same, for a table with these columns.
+    pub(super) fn with(self, columns: Columns) -> Self {
+        Self { columns, ..self }
+    }
+
+    /// How the columns are read.
+    pub(super) fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     /// The schema, as the database spells it.
@@ -28,6 +42,14 @@ impl Names {
     /// The outbox's name for people.
     pub fn outbox(&self) -> String {
         format!("{}.{}", self.schema, self.table)
+    }
+
+    /// How the columns are read, for people.
+    pub fn about_columns(&self) -> String {
+        let Columns {
+            payload, headers, ..
+        } = &self.columns;
+        format!("the payload is {payload}, the headers are {headers}")
     }
 
     /// Fills a template's placeholders in.
@@ -50,11 +72,32 @@ impl Names {
             ("{audit}", beside("relay_audit")),
             ("{migrations}", beside("relay_migrations")),
             ("{publish}", beside("publish")),
+            ("{adoption}", beside("relay_adoption")),
+            ("{adoption_text}", literal(&beside("relay_adoption"))),
+            ("{migrations_text}", literal(&beside("relay_migrations"))),
+            ("{adopting}", index("adopting")),
+            ("{seq_index}", index("seq_key")),
+            ("{number}", beside("relay_number")),
+            ("{number_trigger}", index("relay_number")),
+            (
+                "{number_text}",
+                literal(&format!("{}_relay_number", self.table)),
+            ),
         ];
-        pairs
+        let sql = pairs
             .into_iter()
             .fold(template.to_owned(), |sql, (placeholder, name)| {
                 sql.replace(placeholder, &name)
+            });
+        self.render_row("o", &sql)
+    }
+
+    /// Fills in what stands for the columns of the row of this name, each as `{row.column}`.
+    pub(super) fn render_row(&self, row: &str, template: &str) -> String {
+        self.columns
+            .of_row(row)
+            .fold(template.to_owned(), |sql, (column, expression)| {
+                sql.replace(&format!("{{{row}.{column}}}"), &expression)
             })
     }
 

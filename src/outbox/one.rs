@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgRow;
 
+use super::columns::Form;
 use super::error::OutboxError;
 use super::names::Names;
 use super::page::{stored_bytes_max, time, weighed};
@@ -17,15 +18,15 @@ use crate::outcome::Defect;
 /// `$2` bytes is not printed.
 const ONE: &str = "
 /* one_event */
-SELECT o.id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type, o.topic, o.partition_key,
-    {created_at}, p.payload, p.headers,
-    greatest(w.bytes, octet_length(p.payload), octet_length(p.headers)) <= $2
+SELECT {o.id}, o.lane, {o.aggregate_type}, {o.aggregate_id}, {o.event_type}, {o.topic},
+    {o.partition_key}, {created_at}, p.payload, p.headers,
+    greatest(w.bytes, octet_length(p.payload), octet_length(p.headers)) <= $2, {o.own_id}
 FROM {outbox} AS o
 CROSS JOIN LATERAL (
     SELECT greatest({texts_bytes}, {payload_bytes}, {headers_bytes}) AS bytes OFFSET 0) AS w
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN w.bytes <= $2 THEN o.payload::text END AS payload,
-        CASE WHEN w.bytes <= $2 THEN o.headers::text END AS headers OFFSET 0) AS p
+    SELECT CASE WHEN w.bytes <= $2 THEN {printed_payload} END AS payload,
+        CASE WHEN w.bytes <= $2 THEN {o.headers}::text END AS headers OFFSET 0) AS p
 WHERE o.seq = $1
 ";
 
@@ -36,7 +37,10 @@ pub async fn one(
     seq: i64,
     record_bytes_max: u64,
 ) -> Result<Option<Result<Event, Defect>>, OutboxError> {
-    let statement = weighed(ONE, "$2").replace("{created_at}", &time("o.created_at"));
+    let payload = names.columns().payload;
+    let statement = weighed(names, ONE, "$2")
+        .replace("{printed_payload}", &payload.printed("{o.payload}"))
+        .replace("{created_at}", &time("{o.created_at}"));
     let statement = names.render(&statement);
     session
         .run(async |connection| {
@@ -45,12 +49,12 @@ pub async fn one(
                 .bind(stored_bytes_max(record_bytes_max))
                 .fetch_optional(connection)
                 .await?;
-            row.as_ref().map(|row| event(seq, row)).transpose()
+            row.as_ref().map(|row| event(seq, row, payload)).transpose()
         })
         .await
 }
 
-fn event(seq: i64, row: &PgRow) -> Result<Result<Event, Defect>, sqlx::Error> {
+fn event(seq: i64, row: &PgRow, payload: Form) -> Result<Result<Event, Defect>, sqlx::Error> {
     if !column::<bool>(row, 10)? {
         return Ok(Err(Defect::new("the row is too large for any record")));
     }
@@ -63,13 +67,14 @@ fn event(seq: i64, row: &PgRow) -> Result<Result<Event, Defect>, sqlx::Error> {
             seq,
             id: column(row, 0)?,
         },
+        own_id: column(row, 11)?,
         lane: Lane(column(row, 1)?),
         key: OrderingKey {
             aggregate_type: column(row, 2)?,
             aggregate_id: column(row, 3)?,
         },
         event_type: column(row, 4)?,
-        payload: column(row, 8)?,
+        payload: payload.read(row, 8)?,
         headers: column(row, 9)?,
         topic: column(row, 5)?,
         partition_key: column(row, 6)?,

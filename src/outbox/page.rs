@@ -24,6 +24,7 @@ use uuid::Uuid;
 pub use self::apart::may_be_a_rows;
 pub(super) use self::rows::{time, weighed};
 use self::timestamp::Timestamp;
+use super::columns::Form;
 use super::error::OutboxError;
 use super::names::Names;
 use super::session::{Session, column};
@@ -47,8 +48,8 @@ SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequenc
 const HAS_DELAYED: &str = "
 /* has_delayed */
 SELECT (SELECT true FROM {outbox} AS o
-    WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
-    ORDER BY o.lane, o.available_at, o.seq LIMIT 1) IS NOT NULL
+    WHERE o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NOT NULL
+    ORDER BY o.lane, {o.available_at}, o.seq LIMIT 1) IS NOT NULL
 ";
 
 /// `writers`: locks nothing; reads the server's lock table. Whoever writes the outbox holds ROW
@@ -72,6 +73,7 @@ pub struct Pages {
     has_delayed: String,
     writers: String,
     token: Uuid,
+    payload: Form,
     record_bytes_max: u64,
     stored_bytes_max: i32,
 }
@@ -108,11 +110,12 @@ impl Pages {
             lanes: rows::page(names, rows::OF_LANE),
             key: rows::page(names, rows::OF_KEY),
             delayed: rows::page(names, rows::DELAYED),
-            row: names.render(&apart::READ_ROW.replace("{long_number}", apart::LONG_NUMBER)),
+            row: apart::row(names),
             last_drawn: names.render(LAST_DRAWN),
             has_delayed: names.render(HAS_DELAYED),
             writers: names.render(WRITERS),
             token,
+            payload: names.columns().payload,
             record_bytes_max,
             stored_bytes_max: stored_bytes_max(record_bytes_max),
         }
@@ -164,7 +167,7 @@ impl Pages {
                 query.fetch_all(connection).await
             })
             .await?;
-        Ok(ranges(&read.ranges, &rows)?)
+        Ok(ranges(&read.ranges, &rows, self.payload)?)
     }
 
     /// Looks at the writers: the sequence first, then the locks.
@@ -246,7 +249,7 @@ fn key_text(key: &OrderingKey) -> String {
 }
 
 /// Sorts a page's rows into its ranges and tells how each ended.
-fn ranges(asked: &[Range], rows: &[PgRow]) -> Result<Vec<EventRange>, sqlx::Error> {
+fn ranges(asked: &[Range], rows: &[PgRow], payload: Form) -> Result<Vec<EventRange>, sqlx::Error> {
     let mut held: BTreeMap<Lane, Vec<Fetched>> = BTreeMap::new();
     let mut cut_lane = None;
     for row in rows {
@@ -254,7 +257,7 @@ fn ranges(asked: &[Range], rows: &[PgRow]) -> Result<Vec<EventRange>, sqlx::Erro
         let events = held.entry(lane).or_default();
         let is_event = column::<Option<i64>>(row, 1)?.is_some();
         match column(row, 13)? {
-            true if is_event => events.push(event(lane, row)?),
+            true if is_event => events.push(event(lane, row, payload)?),
             true => {}
             false => cut_lane = Some(lane),
         }
@@ -286,7 +289,7 @@ fn ranges(asked: &[Range], rows: &[PgRow]) -> Result<Vec<EventRange>, sqlx::Erro
     Ok(page)
 }
 
-fn event(lane: Lane, row: &PgRow) -> Result<Fetched, sqlx::Error> {
+fn event(lane: Lane, row: &PgRow, payload: Form) -> Result<Fetched, sqlx::Error> {
     let oversized_bytes: Option<i64> = column(row, 7)?;
     let created_at: Option<DateTime<Utc>> = column(row, 11)?;
     let too_large = oversized_bytes.map(|bytes| {
@@ -303,13 +306,14 @@ fn event(lane: Lane, row: &PgRow) -> Result<Fetched, sqlx::Error> {
                 seq: column(row, 1)?,
                 id: column(row, 2)?,
             },
+            own_id: column(row, 16)?,
             lane,
             key: OrderingKey {
                 aggregate_type: column(row, 3)?,
                 aggregate_id: column(row, 4)?,
             },
             event_type: column(row, 5)?,
-            payload: column(row, 6)?,
+            payload: payload.read(row, 6)?,
             headers: column(row, 8)?,
             topic: column(row, 9)?,
             partition_key: column(row, 10)?,

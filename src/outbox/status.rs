@@ -26,14 +26,15 @@ const WAITING: &str = "
 /* waiting */
 SELECT (SELECT count(*) FROM (
         SELECT FROM {outbox} AS o
-        WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
+        WHERE o.lane IS NOT NULL AND o.published_at IS NULL AND o.dead_at IS NULL
+            AND {o.available_at} IS NULL
         ORDER BY o.lane, o.seq LIMIT $1) AS w)
     + (SELECT count(*) FROM (
         SELECT FROM {leases} AS l CROSS JOIN LATERAL (
             SELECT FROM {outbox} AS o
-            WHERE o.lane = l.lane AND o.available_at <= now()
-                AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
-            ORDER BY o.lane, o.available_at LIMIT $1) AS d
+            WHERE o.lane = l.lane AND {o.available_at} <= now()
+                AND o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NOT NULL
+            ORDER BY o.lane, {o.available_at} LIMIT $1) AS d
         LIMIT $1) AS w)
 ";
 
@@ -43,10 +44,10 @@ const DELAYED: &str = "
 SELECT count(*) FROM (
     SELECT FROM {leases} AS l CROSS JOIN LATERAL (
         SELECT FROM {outbox} AS o
-        WHERE (o.lane, o.available_at) > (l.lane, now())
-            AND (o.lane, o.available_at) <= (l.lane, 'infinity'::timestamptz)
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
-        ORDER BY o.lane, o.available_at LIMIT $1) AS d
+        WHERE o.lane IS NOT NULL AND (o.lane, {o.available_at}) > (l.lane, now())
+            AND (o.lane, {o.available_at}) <= (l.lane, 'infinity'::timestamptz)
+            AND o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NOT NULL
+        ORDER BY o.lane, {o.available_at} LIMIT $1) AS d
     LIMIT $1) AS w
 ";
 
@@ -76,16 +77,16 @@ const OLDEST: &str = "
 SELECT extract(epoch FROM clock_timestamp() - min(greatest(
     least(w.since, clock_timestamp()), clock_timestamp() - interval '1000 years')))::float8
 FROM (
-    SELECT (SELECT o.created_at FROM {outbox} AS o
+    SELECT (SELECT {o.created_at} FROM {outbox} AS o
         WHERE (o.lane, o.seq) > (l.lane, 0) AND o.lane <= l.lane
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
+            AND o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NULL
         ORDER BY o.lane, o.seq LIMIT 1) AS since
     FROM {leases} AS l
     UNION ALL
-    SELECT (SELECT greatest(o.available_at, o.created_at) FROM {outbox} AS o
-        WHERE o.lane = l.lane AND o.available_at <= now()
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
-        ORDER BY o.lane, o.available_at LIMIT 1)
+    SELECT (SELECT greatest({o.available_at}, {o.created_at}) FROM {outbox} AS o
+        WHERE o.lane = l.lane AND {o.available_at} <= now()
+            AND o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NOT NULL
+        ORDER BY o.lane, {o.available_at} LIMIT 1)
     FROM {leases} AS l
 ) AS w
 WHERE w.since IS NOT NULL

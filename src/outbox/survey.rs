@@ -51,13 +51,18 @@ FROM (
     SELECT w.seq, w.aggregate_type, w.event_type, w.topic, w.created_at, true AS waits
     FROM {leases} AS l
     CROSS JOIN LATERAL (
-        SELECT o.seq, o.aggregate_type, o.event_type, o.topic, o.created_at FROM {outbox} AS o
+        SELECT o.seq, {o.aggregate_type} AS aggregate_type, {o.event_type} AS event_type,
+            {o.topic} AS topic, {o.created_at} AS created_at
+        FROM {outbox} AS o
         WHERE (o.lane, o.seq) > (l.lane, 0) AND (o.lane, o.seq) < (l.lane + 1, 0)
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
+            AND o.lane IS NOT NULL
+            AND o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NULL
         ORDER BY o.lane, o.seq LIMIT 200) AS w
     UNION ALL
     SELECT n.seq, n.aggregate_type, n.event_type, n.topic, n.created_at, false
-    FROM (SELECT * FROM {outbox} AS o ORDER BY o.seq DESC LIMIT 1000) AS n
+    FROM (SELECT o.seq, {o.aggregate_type} AS aggregate_type, {o.event_type} AS event_type,
+            {o.topic} AS topic, {o.created_at} AS created_at
+        FROM {outbox} AS o WHERE o.seq > 0 ORDER BY o.seq DESC LIMIT 1000) AS n
 ) AS k
 GROUP BY k.aggregate_type, k.event_type, k.topic
 LIMIT 1000
@@ -119,6 +124,7 @@ impl Kind {
                 seq: self.seq,
                 id: Uuid::nil(),
             },
+            own_id: None,
             lane: Lane(0),
             key: OrderingKey {
                 aggregate_type: self.aggregate_type.clone(),

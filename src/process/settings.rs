@@ -9,6 +9,7 @@
 //! - a secret is in no `Debug` output and in no error.
 
 mod checks;
+mod columns;
 mod declarations;
 mod inline;
 mod layers;
@@ -84,6 +85,10 @@ pub struct Database {
     pub schema: String,
     /// The outbox.
     pub table: String,
+    /// What its columns are called, by our names; empty where it has none.
+    pub columns: BTreeMap<String, String>,
+    /// The time zone of a `created_at` that tells none.
+    pub created_at_zone: String,
     /// Sessions this process may open.
     pub max_connections: u32,
     /// The time after which a statement is given up.

@@ -121,13 +121,13 @@ pub async fn run(
     probes: watch::Sender<Readiness>,
     metrics: Metrics,
 ) -> Result<Option<Ended>, RelayError> {
-    let plan = Plan::new(settings, metrics)?;
+    let mut plan = Plan::new(settings, metrics)?;
     let kafka = kafka_config(settings);
     // It takes half a second to its first record, which passes while all else is looked at.
     let producer = producer::start(kafka.clone())?;
     let admin = Admin::start(&kafka)?;
     tokio::select! {
-        agreed = start::wait_for_dependencies(&plan, &admin, options, &probes) => agreed?,
+        agreed = start::wait_for_dependencies(&mut plan, &admin, options, &probes) => agreed?,
         () = shutdown.wait() => return Ok(None),
     }
     let ended = plan.run(producer, admin, shutdown, probes).await;

@@ -15,8 +15,10 @@ use super::health::Repeat;
 use super::{Options, Plan, RelayError, topics};
 use crate::kafka::admin::Admin;
 use crate::kafka::properties::client_config;
+use crate::outbox::columns;
 use crate::outbox::error::OutboxError;
 use crate::outbox::identity::{self, Identity};
+use crate::outbox::names::Names;
 use crate::outbox::session::{Purpose, Session};
 use crate::process::clock;
 use crate::process::settings::Settings;
@@ -29,7 +31,7 @@ const KAFKA_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Waits until everything is there and agrees.
 pub(super) async fn wait_for_dependencies(
-    plan: &Plan,
+    plan: &mut Plan,
     admin: &Admin,
     options: Options,
     probes: &watch::Sender<Readiness>,
@@ -37,6 +39,7 @@ pub(super) async fn wait_for_dependencies(
     let mut session = plan.session(Purpose::Keep);
     let agreed = wait_for_tables(plan, &mut session, probes).await;
     agreed.check_versions()?;
+    plan.names = wait_for_columns(plan, &mut session, probes).await?;
     warn_of_routing(plan, &agreed);
     let cluster_id = wait_for_kafka(plan, admin, &mut session, probes).await;
     if !options.adopt_kafka_cluster {
@@ -83,6 +86,23 @@ async fn wait_for_tables(
         match Identity::read(session, &plan.names).await {
             Ok(identity) => return identity,
             Err(error) => wait(&mut repeat, probes, &database_reason(plan, &error)).await,
+        }
+    }
+}
+
+/// The names, with the columns as they are. That some cannot be served is no matter of waiting.
+async fn wait_for_columns(
+    plan: &Plan,
+    session: &mut Session,
+    probes: &watch::Sender<Readiness>,
+) -> Result<Names, OutboxError> {
+    let mut repeat = Repeat::default();
+    loop {
+        match columns::look(session, &plan.settings.database).await {
+            Err(error) if !matches!(error, OutboxError::Columns(_)) => {
+                wait(&mut repeat, probes, &database_reason(plan, &error)).await;
+            }
+            looked => return looked,
         }
     }
 }

@@ -8,7 +8,7 @@ use outbox_relay::decide::envelope::{Envelope, Format};
 use outbox_relay::decide::order::Order;
 use outbox_relay::decide::route::{RouteSpec, Routes, Usual};
 use outbox_relay::decide::topic::Allowed;
-use outbox_relay::event::{Event, EventRef, Lane, OrderingKey};
+use outbox_relay::event::{Event, EventRef, Lane, OrderingKey, Payload};
 use outbox_relay::record::Record;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -95,13 +95,14 @@ impl Row {
     fn event(&self, at: EventRef) -> Event {
         Event {
             at,
+            own_id: None,
             lane: Lane(0),
             key: OrderingKey {
                 aggregate_type: self.aggregate_type.clone(),
                 aggregate_id: self.aggregate_id.clone(),
             },
             event_type: self.event_type.clone(),
-            payload: self.payload.clone(),
+            payload: self.payload.clone().map(Payload::Json),
             headers: self.headers.clone(),
             topic: self.topic.clone(),
             partition_key: self.partition_key.clone(),

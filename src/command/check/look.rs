@@ -14,6 +14,7 @@ use crate::decide::checkup::{self, Finding, Grade};
 use crate::decide::dead::{LetterTopic, OnDead};
 use crate::kafka::KafkaError;
 use crate::kafka::admin::{Admin, Topic};
+use crate::outbox::columns;
 use crate::outbox::error::OutboxError;
 use crate::outbox::identity::Identity;
 use crate::outbox::names::Names;
@@ -84,7 +85,7 @@ impl Look {
             Err(error) => self.database_failed("rights", &error),
         };
         self.findings.push(found);
-        if identity.is_none() {
+        if identity.is_none() || !self.at_columns().await {
             return Seen::default();
         }
         self.at_sequence().await;
@@ -149,6 +150,28 @@ impl Look {
             Err(mismatch) => Finding::told("tables", Grade::Wrong, mismatch.to_string()),
         });
         Some(identity)
+    }
+
+    /// Looks at the columns; false if they cannot be served.
+    async fn at_columns(&mut self) -> bool {
+        match columns::look(&mut self.session, &self.settings.database).await {
+            Ok(names) => {
+                let found = Finding::fine("columns", names.about_columns());
+                self.findings.push(found);
+                self.names = names;
+                true
+            }
+            Err(OutboxError::Columns(problems)) => {
+                let wrong = |problem| Finding::told("columns", Grade::Wrong, problem);
+                self.findings.extend(problems.into_iter().map(wrong));
+                false
+            }
+            Err(error) => {
+                let found = self.database_failed("columns", &error);
+                self.findings.push(found);
+                false
+            }
+        }
     }
 
     async fn at_sequence(&mut self) {

@@ -15,6 +15,7 @@ use chrono::DateTime;
 use super::{Done, Exit, Refusal, access, plain, settings};
 use crate::decide::route::Routes;
 use crate::event::Event;
+use crate::outbox::columns;
 use crate::outbox::dead::{DeadEvents, Row};
 use crate::outbox::error::OutboxError;
 use crate::outbox::identity::Identity;
@@ -92,6 +93,9 @@ impl Desk {
         identity
             .check_versions()
             .map_err(|error| Refusal::new(Exit::Unavailable, &error))?;
+        let names = columns::look(&mut session, &settings.database)
+            .await
+            .map_err(|error| away(&error, &names))?;
         Ok(Self {
             events: DeadEvents::new(&names),
             names,
@@ -125,6 +129,7 @@ impl Desk {
 fn event_of(row: &Row) -> Event {
     Event {
         at: row.at,
+        own_id: None,
         lane: row.lane,
         key: row.key.clone(),
         event_type: row.event_type.clone(),

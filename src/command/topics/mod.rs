@@ -13,6 +13,7 @@ use crate::decide::declared::plan::{Change, Difference, Plan, Step};
 use crate::kafka::KafkaError;
 use crate::kafka::admin::Admin;
 use crate::kafka::topics::Topics;
+use crate::outbox::columns;
 use crate::outbox::names::Names;
 use crate::outbox::session::{Purpose, Session};
 use crate::outbox::survey::Kind;
@@ -102,7 +103,10 @@ impl Desk {
 async fn kinds(settings: &Settings) -> Result<Vec<Kind>, Refusal> {
     let names = Names::new(&settings.database.schema, &settings.database.table);
     let mut session = Session::new(&access(settings, "topics")?, Purpose::Look);
-    let kinds = topics::kinds(settings, &mut session, &names).await;
+    let kinds = match columns::look(&mut session, &settings.database).await {
+        Ok(names) => topics::kinds(settings, &mut session, &names).await,
+        Err(error) => Err(error),
+    };
     session.close().await;
     Ok(kinds.unwrap_or_else(|error| {
         let error = error.told_with_cure(&names);

@@ -4,11 +4,12 @@
 //! remain beside them.
 //!
 //! Invariants:
-//! - the payload's text stands in the document byte for byte: it is spliced, never parsed;
+//! - a payload's JSON stands in the document byte for byte: it is spliced, never printed again;
 //! - around a payload that is JSON each document is JSON, and no name stands twice in it.
 
 use std::borrow::Cow;
 
+use super::data::Data;
 use super::own::{Header, take};
 
 /// The version of an event that tells none.
@@ -40,7 +41,7 @@ pub(super) struct Facts<'e> {
 pub(super) fn cloud_event(
     facts: Facts<'_>,
     headers: &mut Vec<Header<'_>>,
-    payload: &str,
+    data: &Data<'_>,
 ) -> Vec<u8> {
     let subject = Some(facts.subject).filter(|subject| !subject.is_empty());
     let mut attributes: Vec<(Cow<'_, str>, Cow<'_, str>)> = vec![
@@ -48,7 +49,7 @@ pub(super) fn cloud_event(
         ("source".into(), facts.source.into()),
         ("type".into(), facts.kind.into()),
         ("time".into(), facts.time.into()),
-        ("datacontenttype".into(), "application/json".into()),
+        ("datacontenttype".into(), data.content_type.into()),
     ];
     attributes.extend(subject.map(|subject| ("subject".into(), subject.into())));
     let mut set = |name: Cow<'static, str>, value| match attributes
@@ -75,11 +76,16 @@ pub(super) fn cloud_event(
         }
         false
     });
-    let mut document = Document::open(payload, "specversion", "1.0");
+    let mut document = Document::open(&data.json, "specversion", "1.0");
     for (name, value) in &attributes {
         document.text(name, value);
     }
-    document.splice("data", payload)
+    let name = if data.is_base64 {
+        "data_base64"
+    } else {
+        "data"
+    };
+    document.splice(name, &data.json)
 }
 
 /// The name of the attribute that a header is: lower-case letters and digits, and not `data`, which is

@@ -1,6 +1,8 @@
-//! Proves the default form, what becomes of headers, and the formats (in `formats`).
+//! Proves the default form, what becomes of headers, the formats (in `formats`) and the
+//! kinds of payload (in `kinds`).
 
 mod formats;
+mod kinds;
 
 use std::collections::HashSet;
 
@@ -91,7 +93,7 @@ fn a_row_without_payload_is_a_tombstone() {
 #[test]
 fn an_empty_payload_is_not_a_tombstone() {
     let mut empty = event(None);
-    empty.payload = Some(String::new());
+    empty.payload = Some(Payload::Json(String::new()));
     assert_eq!(record(&empty).unwrap().value(), Some(&[][..]));
 }
 
@@ -266,7 +268,7 @@ proptest! {
     #[test]
     fn the_payload_survives_byte_for_byte(payload: Option<String>) {
         let mut sent = event(None);
-        sent.payload.clone_from(&payload);
+        sent.payload = payload.clone().map(Payload::Json);
         let sent = record(&sent).unwrap();
         prop_assert_eq!(sent.value(), payload.as_deref().map(str::as_bytes));
     }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decide::envelope::Format;
+use crate::event::Payload;
 
 fn event(aggregate_type: &str, event_type: &str, topic: Option<&str>) -> Event {
     let mut event = Event {
@@ -192,7 +193,7 @@ fn a_topic_is_told_by_the_kind_of_an_event_where_that_decides() {
     assert_eq!(told("b", None), None);
     assert_eq!(told("c", None).as_deref(), Some(""));
     let whole = Event {
-        payload: Some(r#"{"region": "e u"}"#.to_owned()),
+        payload: Some(Payload::Json(r#"{"region": "e u"}"#.to_owned())),
         ..event("order", "b", None)
     };
     assert_eq!(
@@ -336,7 +337,7 @@ proptest! {
     ) {
         let contents = serde_json::json!({"a": a, "b": b}).to_string();
         let event = Event {
-            payload: Some(contents.clone()),
+            payload: Some(Payload::Json(contents.clone())),
             headers: Some(contents),
             ..event(&b, &kind, None)
         };

@@ -18,7 +18,7 @@ fn rendered(template: &str, event: &Event) -> Result<String, String> {
 
 fn with_payload(payload: &str) -> Event {
     Event {
-        payload: Some(payload.to_owned()),
+        payload: Some(Payload::Json(payload.to_owned())),
         ..Event::sample()
     }
 }
@@ -296,6 +296,7 @@ proptest! {
             return Ok(());
         };
         prop_assert_eq!(parsed.text(), &template);
+        let payload = payload.map(Payload::Json);
         let mut event = Event { event_type: texts.0, payload, headers, topic, partition_key, ..Event::sample() };
         event.key.aggregate_type = texts.1;
         event.key.aggregate_id = texts.2;

@@ -30,9 +30,9 @@ WITH lane AS (
     SET dead_state = NULL, dead_at = NULL, dead_class = NULL, last_error = NULL, attempts = 0,
         next_attempt_at = NULL, first_failed_at = NULL
     FROM lane, unnest($2::bigint[], $3::uuid[]) AS m (seq, id)
-    WHERE o.seq = m.seq AND o.id = m.id AND o.lane = lane.lane AND o.published_at IS NULL
+    WHERE o.seq = m.seq AND {o.id} = m.id AND o.lane = lane.lane AND o.published_at IS NULL
         AND coalesce(o.dead_state, 'none') <> 'none'
-    RETURNING o.seq, o.id
+    RETURNING o.seq, {o.id} AS id
 )
 INSERT INTO {audit} (action, seq, event_id, reason)
 SELECT 'retry', d.seq, d.id, $4 FROM decided AS d
@@ -48,9 +48,9 @@ WITH lane AS (
     UPDATE {outbox} AS o
     SET dead_state = 'discarded', dead_at = coalesce(o.dead_at, now()), next_attempt_at = NULL
     FROM lane, unnest($2::bigint[], $3::uuid[]) AS m (seq, id)
-    WHERE o.seq = m.seq AND o.id = m.id AND o.lane = lane.lane AND o.published_at IS NULL
+    WHERE o.seq = m.seq AND {o.id} = m.id AND o.lane = lane.lane AND o.published_at IS NULL
         AND coalesce(o.dead_state, 'discarded') <> 'discarded'
-    RETURNING o.seq, o.id
+    RETURNING o.seq, {o.id} AS id
 )
 INSERT INTO {audit} (action, seq, event_id, reason)
 SELECT 'discard', d.seq, d.id, $4 FROM decided AS d

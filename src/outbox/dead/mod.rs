@@ -22,8 +22,8 @@ use crate::event::{EventRef, Lane, OrderingKey};
 use crate::outcome::DeadState;
 
 /// What is told of a row in a list.
-const COLUMNS: &str = "o.seq, o.id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type,
-        o.topic, o.dead_class, o.last_error, o.attempts, o.dead_at, o.dead_state";
+const COLUMNS: &str = "o.seq, {o.id} AS id, o.lane, {o.aggregate_type} AS aggregate_type,
+        {o.aggregate_id} AS aggregate_id, {o.event_type} AS event_type, {o.topic} AS topic, o.dead_class, o.last_error, o.attempts, o.dead_at, o.dead_state";
 
 /// `dead_list`: locks nothing; walks the index `<outbox>_dead` from a number on, for each state that
 /// is asked for. A pair is compared, and ordered by, so that no other index can promise the rows.
@@ -35,9 +35,9 @@ FROM unnest($1::text[]) AS s (state) CROSS JOIN LATERAL (
     FROM {outbox} AS o
     WHERE (o.dead_state, o.seq) > (s.state, $2) AND o.dead_state <= s.state
         AND o.published_at IS NULL
-        AND ($3::text IS NULL OR o.aggregate_type = $3)
-        AND ($4::text IS NULL OR o.aggregate_id = $4)
-        AND ($5::text IS NULL OR o.event_type = $5)
+        AND ($3::text IS NULL OR {o.aggregate_type} = $3)
+        AND ($4::text IS NULL OR {o.aggregate_id} = $4)
+        AND ($5::text IS NULL OR {o.event_type} = $5)
         AND ($6::text IS NULL OR o.dead_class = $6)
         AND ($7::bigint IS NULL OR coalesce(o.dead_at, o.first_failed_at)
             <= now() - $7 * interval '1 second')
@@ -52,7 +52,7 @@ const FIND: &str = "
 /* dead_find */
 SELECT {columns}, coalesce(o.dead_at, o.first_failed_at)
 FROM {outbox} AS o
-WHERE o.seq = ANY ($1) AND o.dead_state IS NOT NULL AND o.published_at IS NULL
+WHERE o.seq = ANY ($1) AND o.seq > 0 AND o.dead_state IS NOT NULL AND o.published_at IS NULL
 ORDER BY o.seq
 ";
 
@@ -60,7 +60,7 @@ ORDER BY o.seq
 const OVERTAKEN: &str = "
 /* dead_overtaken */
 SELECT count(*) FROM (
-    SELECT o.aggregate_type, o.aggregate_id, o.published_at
+    SELECT {o.aggregate_type} AS aggregate_type, {o.aggregate_id} AS aggregate_id, o.published_at
     FROM {outbox} AS o
     WHERE o.seq > $1
     ORDER BY o.seq LIMIT 10000) AS l

@@ -21,11 +21,9 @@ const HEADER_NAMES_MAX: i64 = 50;
 const SHOW: &str = "
 /* dead_show */
 SELECT {columns},
-    o.partition_key, {created_at}, {available_at}, o.published_at, o.next_attempt_at,
-    o.first_failed_at, pg_column_size(o.payload), jsonb_typeof(o.headers),
-    CASE jsonb_typeof(o.headers) WHEN 'object' THEN ARRAY(
-        SELECT k.name FROM jsonb_object_keys(o.headers) AS k (name) LIMIT $2) END,
-    CASE WHEN $3 THEN o.payload::text END, CASE WHEN $3 THEN o.headers::text END
+    {o.partition_key}, {created_at}, {available_at}, {o.published_at}, o.next_attempt_at,
+    o.first_failed_at, pg_column_size({o.payload}), {kind_and_names},
+    CASE WHEN $3 THEN {o.payload}::text END, CASE WHEN $3 THEN {o.headers}::text END
 FROM {outbox} AS o
 WHERE o.seq = $1
 ";
@@ -103,8 +101,12 @@ pub async fn show(
 ) -> Result<Option<Shown>, OutboxError> {
     let statement = SHOW
         .replace("{columns}", COLUMNS)
-        .replace("{created_at}", &time("o.created_at"))
-        .replace("{available_at}", &time("o.available_at"));
+        .replace(
+            "{kind_and_names}",
+            &names.columns().headers.kind_and_names("{o.headers}"),
+        )
+        .replace("{created_at}", &time("{o.created_at}"))
+        .replace("{available_at}", &time("{o.available_at}"));
     let statement = names.render(&statement);
     session
         .run(async |connection| {

@@ -12,39 +12,57 @@ use sqlx::AssertSqlSafe;
 use super::{EventRange, Fetched, Pages};
 use crate::decide::reading::PageEnd;
 use crate::decide::window::Read;
-use crate::event::EventRef;
+use crate::event::{EventRef, Payload};
 use crate::outbox::error::OutboxError;
+use crate::outbox::names::Names;
 use crate::outbox::session::{Session, column};
 use crate::outcome::Defect;
 
 /// `read_row`: locks nothing; by primary key. A number of few bytes may print as 131,072 digits
 /// (`PostgreSQL`, numeric types), so numbers of more than [`LONG_DIGITS`] are counted before anything is
 /// printed: `$4` of them are too many for any record.
-pub(super) const READ_ROW: &str = "
+const READ_ROW: &str = "
 /* read_row */
 SELECT CASE WHEN r.bytes <= $3 THEN r.payload END, CASE WHEN r.bytes <= $3 THEN r.headers END,
     NOT n.long AND coalesce(r.bytes <= $3, true)
 FROM {outbox} AS o
 CROSS JOIN LATERAL (
     SELECT count(*) >= $4 AS long FROM (
-        SELECT 1 FROM jsonb_path_query(o.payload, {long_number})
+        {long_payload}
         UNION ALL
-        SELECT 1 FROM jsonb_path_query(o.headers, {long_number})) AS l
+        {long_headers}) AS l
 ) AS n
 CROSS JOIN LATERAL (
     SELECT t.payload, t.headers, greatest(octet_length(t.payload), octet_length(t.headers)) AS bytes
-    FROM (SELECT CASE WHEN NOT n.long THEN o.payload::text END AS payload,
-            CASE WHEN NOT n.long THEN o.headers::text END AS headers OFFSET 0) AS t OFFSET 0
+    FROM (SELECT CASE WHEN NOT n.long THEN {printed_payload} END AS payload,
+            CASE WHEN NOT n.long THEN {o.headers}::text END AS headers OFFSET 0) AS t OFFSET 0
 ) AS r
-WHERE o.seq = $1 AND o.id = $2
+WHERE o.seq = $1 AND {o.id} = $2
 ";
 
 /// What makes a number a long one.
 const LONG_DIGITS: u64 = 1_000;
 
 /// Numbers that print as more than [`LONG_DIGITS`].
-pub(super) const LONG_NUMBER: &str = r#"'$.** ? (@.type() == "number" && (@ > 1e1000
+const LONG_NUMBER: &str = r#"'$.** ? (@.type() == "number" && (@ > 1e1000
             || @ < -1e1000 || (@ < 1e-1000 && @ > -1e-1000 && @ != 0)))'"#;
+
+/// Renders the statement.
+pub(super) fn row(names: &Names) -> String {
+    let columns = names.columns();
+    let statement = READ_ROW
+        .replace(
+            "{long_payload}",
+            &columns.payload.long_numbers("{o.payload}"),
+        )
+        .replace(
+            "{long_headers}",
+            &columns.headers.long_numbers("{o.headers}"),
+        )
+        .replace("{printed_payload}", &columns.payload.printed("{o.payload}"))
+        .replace("{long_number}", LONG_NUMBER);
+    names.render(&statement)
+}
 
 impl Pages {
     /// Reads one page row by row. What cannot be printed is unfit.
@@ -65,11 +83,9 @@ impl Pages {
                 self.fill(session, fetched).await?;
                 let event = &fetched.event;
                 let last = event.at.seq;
-                bytes += [&event.payload, &event.headers]
-                    .into_iter()
-                    .flatten()
-                    .map(String::len)
-                    .sum::<usize>();
+                let payload = event.payload.as_ref().map(|payload| payload.bytes().len());
+                let headers = event.headers.as_ref().map(String::len);
+                bytes += payload.unwrap_or(0) + headers.unwrap_or(0);
                 if bytes > read.bytes_max && index + 1 < range.events.len() {
                     range.events.truncate(index + 1);
                     range.end = PageEnd::CutAfter(last);
@@ -109,7 +125,7 @@ impl Pages {
         &self,
         session: &mut Session,
         at: EventRef,
-    ) -> Result<(Option<String>, Option<String>, bool), OutboxError> {
+    ) -> Result<(Option<Payload>, Option<String>, bool), OutboxError> {
         let row = session
             .run(async |connection| {
                 sqlx::query(AssertSqlSafe(self.row.as_str()))
@@ -121,7 +137,8 @@ impl Pages {
                     .await
             })
             .await?;
-        Ok((column(&row, 0)?, column(&row, 1)?, column(&row, 2)?))
+        let payload = self.payload.read(&row, 0)?;
+        Ok((payload, column(&row, 1)?, column(&row, 2)?))
     }
 }
 

@@ -13,8 +13,8 @@ use crate::outbox::names::Names;
 /// `_bt_check_rowcompare`), so a pair that its second column decides would be compared with every
 /// entry of the next lane.
 ///
-/// What is too large for any record is neither rendered nor sent (`$8` bytes). A text tells its
-/// size without being read. A jsonb value tells what it takes compressed, at most 255 times less
+/// What is too large for any record is neither rendered nor sent (`$8` bytes). Text and bytes tell their
+/// size without being read. A JSON value tells what it takes compressed, at most 255 times less
 /// than it takes (LZ4; pglz: some 90 times): where that leaves a doubt, a row made of it is
 /// measured, for which the server unpacks it. A time that no record can carry becomes NULL. What
 /// names a topic is cut so that it names none: legal names have at most 249 letters.
@@ -43,17 +43,20 @@ WITH held AS MATERIALIZED (
                 + coalesce(octet_length(o.headers), 0) + o.texts_bytes + 256, 1 << 30)::integer
                 AS bytes
         FROM (
-            SELECT o.lane, o.seq, o.id, o.aggregate_type, o.aggregate_id, o.event_type, o.topic,
-                o.partition_key, o.available_at, o.created_at, o.next_attempt_at, o.texts_bytes,
-                o.values_bytes, o.judged,
+            SELECT o.lane, o.seq, o.id, o.own_id, o.aggregate_type, o.aggregate_id, o.event_type,
+                o.topic, o.partition_key, o.available_at, o.created_at, o.next_attempt_at,
+                o.texts_bytes, o.values_bytes, o.judged,
                 CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10
-                    THEN o.payload::text END AS payload,
+                    THEN {printed_payload} END AS payload,
                 CASE WHEN greatest(o.texts_bytes, o.values_bytes) <= $8 AND $10
                     THEN o.headers::text END AS headers
             FROM (
-                SELECT o.lane, o.seq, o.id, {aggregate_type} AS aggregate_type,
-                    {aggregate_id} AS aggregate_id, o.event_type, o.payload, o.headers, o.topic,
-                    o.partition_key, o.available_at, o.created_at, o.next_attempt_at,
+                SELECT o.lane, o.seq, {o.id} AS id, {o.own_id} AS own_id,
+                    {aggregate_type} AS aggregate_type, {aggregate_id} AS aggregate_id,
+                    {o.event_type} AS event_type, {o.payload} AS payload, {o.headers} AS headers,
+                    {o.topic} AS topic, {o.partition_key} AS partition_key,
+                    {o.available_at} AS available_at, {o.created_at} AS created_at,
+                    o.next_attempt_at,
                     {texts_bytes} AS texts_bytes,
                     greatest({payload_bytes}, {headers_bytes}) AS values_bytes,
                     CASE WHEN o.dead_state IS NOT NULL THEN jsonb_build_array(
@@ -73,10 +76,10 @@ WITH held AS MATERIALIZED (
     WHERE p.number <= 2 OR p.bytes_so_far - p.bytes <= $7
 )
 SELECT h.lane, NULL::bigint AS seq, NULL::uuid AS id, NULL::text AS aggregate_type,
-    NULL::text AS aggregate_id, NULL::text AS event_type, NULL::text AS payload,
+    NULL::text AS aggregate_id, NULL::text AS event_type, NULL::{payload_type} AS payload,
     NULL::bigint AS oversized_bytes, NULL::text AS headers, NULL::text AS topic,
     NULL::text AS partition_key, NULL::timestamptz AS created_at, NULL::bigint AS wait_ms,
-    true AS fits, NULL::text AS judged, NULL::timestamptz AS available_at
+    true AS fits, NULL::text AS judged, NULL::timestamptz AS available_at, NULL::text AS own_id
 FROM held AS h
 UNION ALL
 SELECT b.lane, b.seq, b.id, b.aggregate_type, b.aggregate_id,
@@ -89,20 +92,15 @@ SELECT b.lane, b.seq, b.id, b.aggregate_type, b.aggregate_id,
     {created_at},
     CASE WHEN b.next_attempt_at > now()
         THEN ceil(extract(epoch FROM b.next_attempt_at - now()) * 1000)::bigint END,
-    b.fits, b.judged, b.available_at
+    b.fits, b.judged, b.available_at, b.own_id
 FROM bounded AS b
 ";
 
 /// What the columns of text take, in bytes: known without reading them.
-const TEXTS_BYTES: &str = "(octet_length(o.aggregate_type)::bigint
-                + octet_length(o.aggregate_id) + octet_length(o.event_type)
-                + coalesce(octet_length(o.topic), 0) + coalesce(octet_length(o.partition_key), 0))";
-
-/// What a jsonb value takes unpacked, in bytes; 0 where that is too little to matter, and what it takes
-/// in the table where that is too much already.
-const VALUE_BYTES: &str = "CASE WHEN pg_column_size(o.{column}) < $8 / 255 THEN 0
-                WHEN pg_column_size(o.{column}) <= $8 THEN pg_column_size(ROW(o.{column}))
-                ELSE pg_column_size(o.{column}) END";
+const TEXTS_BYTES: &str = "(octet_length({o.aggregate_type})::bigint
+                + octet_length({o.aggregate_id}) + octet_length({o.event_type})
+                + coalesce(octet_length({o.topic}), 0)
+                + coalesce(octet_length({o.partition_key}), 0))";
 
 /// A time that a writer wrote: NULL where it is beyond what can be told.
 const TIME: &str =
@@ -110,14 +108,14 @@ const TIME: &str =
 
 /// A part of the ordering key. One that is too large for any record is told by its beginning and a
 /// digest: such rows are dead, but must be told apart from those of other keys.
-const KEY_PART: &str = "CASE WHEN octet_length(o.{column}) <= $8 THEN o.{column}
-                ELSE left(o.{column}, 64) || ' '
-                    || encode(sha256(convert_to(o.{column}, 'UTF8')), 'hex') END";
+const KEY_PART: &str = "CASE WHEN octet_length({column}) <= $8 THEN {column}
+                ELSE left({column}, 64) || ' '
+                    || encode(sha256(convert_to({column}, 'UTF8')), 'hex') END";
 
 /// The rows of a lane that a poll reads: all that wait, but for keys that are read on their own.
 pub(super) const OF_LANE: &str = "(o.lane, o.seq) > (h.lane, h.above)
             AND o.lane <= h.lane
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
+            AND o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NULL
             AND o.seq NOT IN (SELECT unnest($6::bigint[]))
             AND (NOT h.has_spilled
                 OR length({aggregate_type})::text || ':' || {aggregate_type} || {aggregate_id}
@@ -127,19 +125,20 @@ pub(super) const OF_LANE: &str = "(o.lane, o.seq) > (h.lane, h.above)
 /// The rows of a lane that belong to one key.
 pub(super) const OF_KEY: &str = "(o.lane, o.seq) > (h.lane, h.above)
             AND o.lane <= h.lane
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NULL
+            AND o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NULL
             AND o.seq NOT IN (SELECT unnest($6::bigint[]))
             AND length({aggregate_type})::text || ':' || {aggregate_type} || {aggregate_id}
                 = ($9::text[])[1]
         ORDER BY o.lane, o.seq";
 
 /// The rows of a lane whose time has come, beyond a place.
-pub(super) const DELAYED: &str = "o.lane = h.lane AND (o.available_at, o.seq) > (h.since, h.above)
-            AND o.available_at <= now()
-            AND o.published_at IS NULL AND o.dead_at IS NULL AND o.available_at IS NOT NULL
+pub(super) const DELAYED: &str =
+    "o.lane = h.lane AND ({o.available_at}, o.seq) > (h.since, h.above)
+            AND {o.available_at} <= now()
+            AND o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NOT NULL
             AND o.seq NOT IN (SELECT unnest($6::bigint[]))
             AND cardinality($9::text[]) = 0
-        ORDER BY o.lane, o.available_at, o.seq";
+        ORDER BY o.lane, {o.available_at}, o.seq";
 
 /// A time that a writer wrote, as it can be told.
 pub(in crate::outbox) fn time(column: &str) -> String {
@@ -148,25 +147,26 @@ pub(in crate::outbox) fn time(column: &str) -> String {
 
 /// Fills in what a row weighs: `{texts_bytes}`, `{payload_bytes}` and `{headers_bytes}`. What is more
 /// than the parameter `$8`, or this one in its place, is too large to be printed.
-pub(in crate::outbox) fn weighed(template: &str, bytes_max: &str) -> String {
-    let value = |column| {
-        VALUE_BYTES
-            .replace("{column}", column)
-            .replace("$8", bytes_max)
-    };
+pub(in crate::outbox) fn weighed(names: &Names, template: &str, bytes_max: &str) -> String {
+    let columns = names.columns();
+    let payload_bytes = columns.payload.bytes("{o.payload}");
+    let headers_bytes = columns.headers.bytes("{o.headers}");
     template
         .replace("{texts_bytes}", TEXTS_BYTES)
-        .replace("{payload_bytes}", &value("payload"))
-        .replace("{headers_bytes}", &value("headers"))
+        .replace("{payload_bytes}", &payload_bytes.replace("$8", bytes_max))
+        .replace("{headers_bytes}", &headers_bytes.replace("$8", bytes_max))
 }
 
 /// Renders the statement for some rows.
 pub(super) fn page(names: &Names, rows: &str) -> String {
     let part = |column| KEY_PART.replace("{column}", column);
+    let payload = names.columns().payload;
     let statement = READ_PAGE
         .replace("{rows}", rows)
-        .replace("{aggregate_type}", &part("aggregate_type"))
-        .replace("{aggregate_id}", &part("aggregate_id"))
+        .replace("{aggregate_type}", &part("{o.aggregate_type}"))
+        .replace("{aggregate_id}", &part("{o.aggregate_id}"))
+        .replace("{printed_payload}", &payload.printed("o.payload"))
+        .replace("{payload_type}", payload.sent_as())
         .replace("{created_at}", &time("b.created_at"));
-    names.render(&weighed(&statement, "$8"))
+    names.render(&weighed(names, &statement, "$8"))
 }

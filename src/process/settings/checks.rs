@@ -119,6 +119,18 @@ fn texts(config: &Config, problems: &mut Problems) {
         &|name| is_identifier(name, 40),
         "expected 1 to 40 bytes, no NUL",
     );
+    for (name, _) in config.get_table("database.columns").unwrap_or_default() {
+        expect(
+            &format!("database.columns.{name}"),
+            &|column| column.is_empty() || is_identifier(column, 63),
+            "expected up to 63 bytes, no NUL",
+        );
+    }
+    expect(
+        "database.created_at_zone",
+        &|zone| !zone.is_empty() && !zone.contains('\0'),
+        "expected the name of a time zone, such as Europe/Berlin",
+    );
     expect(
         "relay.name",
         &is_relay_name,

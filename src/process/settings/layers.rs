@@ -14,7 +14,7 @@ use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::problems::Problems;
 use super::schema::{Kind, Schema, found};
-use super::{declarations, inline, properties, routes};
+use super::{columns, declarations, inline, properties, routes};
 
 /// Every key with its default.
 const DEFAULT: &str = include_str!("../../../config/default.toml");
@@ -28,6 +28,7 @@ const PREFIX: &str = "OUTBOX_RELAY__";
 pub(super) struct Layer {
     sections: Map<String, Map<String, Value>>,
     properties: Map<String, Value>,
+    columns: Map<String, Value>,
     routes: Option<Vec<Value>>,
 }
 
@@ -36,6 +37,11 @@ impl Layer {
     pub(super) fn set(&mut self, section: &str, key: &str, value: Value) {
         let section = self.sections.entry(section.to_owned()).or_default();
         section.insert(key.to_owned(), value);
+    }
+
+    /// Says what a column of the outbox is called.
+    pub(super) fn set_column(&mut self, name: &str, value: Value) {
+        self.columns.insert(name.to_owned(), value);
     }
 
     /// Sets a property of Kafka's client; true if it was set before.
@@ -62,6 +68,9 @@ impl Source for Layer {
         let properties = Value::new(None, self.properties.clone());
         let kafka = sections.entry("kafka".to_owned()).or_default();
         kafka.insert("properties".to_owned(), properties);
+        let columns = Value::new(None, self.columns.clone());
+        let database = sections.entry("database".to_owned()).or_default();
+        database.insert("columns".to_owned(), columns);
         let whole = sections.into_iter();
         let routes = self.routes.clone().map(|routes| Value::new(None, routes));
         Ok(whole
@@ -195,6 +204,10 @@ fn compare(
             if path == declarations::PATH {
                 let declared = declarations::read(value, origin, problems);
                 layer.set(&section, &key, declared);
+                continue;
+            }
+            if path == columns::PATH || columns::key(&path).is_some() {
+                columns::collect(&path, value, (origin, schema), &mut layer, problems);
                 continue;
             }
             match schema.kind(&path) {

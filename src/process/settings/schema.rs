@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use config::{Map, Value, ValueKind};
 
+use super::columns;
+
 /// The kind of value a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -86,8 +88,11 @@ impl Schema {
         for (section, table) in defaults {
             if let ValueKind::Table(table) = &table.kind {
                 for (key, value) in table {
-                    if !matches!(value.kind, ValueKind::Table(_)) {
-                        keys.insert(format!("{section}.{key}"), Kind::of(value));
+                    let path = format!("{section}.{key}");
+                    if path == columns::PATH {
+                        keys.extend(columns::keys(value));
+                    } else if !matches!(value.kind, ValueKind::Table(_)) {
+                        keys.insert(path, Kind::of(value));
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! Proves the layers and what is told of their faults; below, the values, declared topics, the
 //! properties of Kafka's client, and that no secret is shown.
 
+mod columns;
 mod declarations;
 mod inline;
 mod properties;

@@ -218,7 +218,7 @@ proptest! {
             prop::option::of(any::<String>()), 0..6),
     ) {
         let mut sent = event(Some(&serde_json::to_string(&names).unwrap()));
-        sent.payload = Some(payload.clone());
+        sent.payload = Some(Payload::Json(payload.clone()));
         (sent.event_type, sent.key.aggregate_id) = texts;
         for (word, format) in ALL {
             let record = in_format(format, &sent);
@@ -281,9 +281,9 @@ fn golden_lines() -> String {
                 partition: None,
             };
             let event = Event {
-                payload: Some(
+                payload: Some(Payload::Json(
                     "{\"user\": {\"id\": \"u-9\"}, \"n\": 1.50, \"region\": \"eu\"}".to_owned(),
-                ),
+                )),
                 ..event(Some(headers))
             };
             let record = record_by(&form, &event).unwrap();

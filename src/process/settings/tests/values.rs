@@ -12,6 +12,9 @@ const EFFECTS: &[Effect] = &[
     }),
     ("database.schema", "Shop", |s| s.database.schema == "Shop"),
     ("database.table", "events", |s| s.database.table == "events"),
+    ("database.created_at_zone", "Europe/Berlin", |s| {
+        s.database.created_at_zone == "Europe/Berlin"
+    }),
     ("database.max_connections", "5", |s| {
         s.database.max_connections == 5
     }),
@@ -97,6 +100,8 @@ fn every_key_has_an_effect() {
     let mut tried: Vec<_> = EFFECTS.iter().map(|(path, _, _)| *path).collect();
     // Their effects are proved beside them: each has a file of its own.
     tried.extend(["database.url_file", "topics.declare"]);
+    let columns = |path: &&str| path.starts_with("database.columns.");
+    tried.extend(schema.paths().filter(columns));
     tried.sort_unstable();
     assert_eq!(schema.paths().collect::<Vec<_>>(), tried);
 }
