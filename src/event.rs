@@ -7,6 +7,7 @@
 //!   sequence number may come back as another event;
 //! - the ordering key is `(aggregate_type, aggregate_id)`, whatever key or topic a row asks for.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -145,6 +146,16 @@ pub struct Event {
     pub wait_ms: u64,
     /// That it failed for good, and still waits.
     pub judged: Option<Judged>,
+}
+
+impl Event {
+    /// Its id as the table has it.
+    pub fn id_text(&self) -> Cow<'_, str> {
+        match &self.own_id {
+            Some(own) => own.into(),
+            None => self.at.id.to_string().into(),
+        }
+    }
 }
 
 impl fmt::Debug for Event {

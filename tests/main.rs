@@ -10,6 +10,7 @@ mod command_line;
 mod conservation;
 mod dead;
 mod dead_letters;
+mod debezium;
 mod delivery;
 mod dev;
 mod explain;

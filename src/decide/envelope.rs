@@ -7,7 +7,7 @@
 //! Invariants:
 //! - the payload's bytes stand in the value as they are, alone or, where it is JSON, within a document;
 //!   there other text is a JSON string, and bytes are base64;
-//! - a row without payload is a tombstone in every format;
+//! - a row without payload is a tombstone in every format but Debezium's, where the route decides;
 //! - no header name stands twice, and none of ours in another spelling beside itself: a row's
 //!   header whose name equals one of ours, whatever its case, gives ours its value and keeps our
 //!   spelling, which is the one that consumers look for. Other names are told apart by case, as
@@ -17,6 +17,7 @@ mod data;
 mod document;
 mod form;
 mod own;
+mod routed;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +53,9 @@ impl Envelope {
 
     /// The record that carries an event to its topic.
     pub fn record(&self, event: &Event, form: &Form, topic: Arc<str>) -> Result<Record, Defect> {
+        if form.format == Format::Debezium {
+            return routed::record(event, form, topic);
+        }
         let headers = headers(event, form)?;
         let key = form.key_of(event)?;
         let partition = form.partition_of(event)?;
@@ -95,11 +99,12 @@ pub fn check_size(record: &Record, bytes_max: u64) -> Result<(), Defect> {
 
 /// The headers that a row has of its own or by its route.
 fn headers<'e>(event: &'e Event, form: &'e Form) -> Result<Vec<Header<'e>>, Defect> {
-    let own = match event.headers.as_deref() {
+    let mut own = match event.headers.as_deref() {
         // Some libraries write JSON's null where a program has none.
         None | Some("null") => Vec::new(),
         Some(text) => own_headers(text)?,
     };
+    own.retain(|header| !form.debezium.places(&header.name));
     if form.headers.is_empty() {
         return Ok(own);
     }
@@ -124,7 +129,7 @@ fn filled(
             push_headers(&mut record, binary(facts, payload), headers);
             return Ok(record);
         }
-        (Format::Raw, _) | (Format::HeaderPayload | Format::Event, None) => {
+        (Format::Raw | Format::Debezium, _) | (Format::HeaderPayload | Format::Event, None) => {
             let mut record = begun(bytes);
             push_headers(&mut record, [], headers);
             return Ok(record);

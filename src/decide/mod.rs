@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod checkup;
 pub mod dead;
+pub mod debezium;
 pub mod declared;
 pub mod envelope;
 pub mod labels;
@@ -11,6 +12,7 @@ pub mod order;
 pub mod pace;
 pub mod pattern;
 pub mod reading;
+pub mod rename;
 pub mod route;
 pub mod share;
 pub mod sqlstate;

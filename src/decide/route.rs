@@ -15,7 +15,6 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +24,7 @@ use super::dead::OnDead;
 use super::envelope::Form;
 use super::order::Order;
 use super::pattern::Pattern;
+use super::rename::Rename;
 use super::template::{Source, Template, field_text};
 use super::topic::{Allowed, check_topic};
 use crate::event::Event;
@@ -47,6 +47,7 @@ struct Matcher {
 pub struct Route {
     matcher: Matcher,
     topic: Template,
+    rename: Option<Rename>,
     /// The form of their records.
     pub form: Form,
     /// For which others of their aggregate they wait.
@@ -99,6 +100,21 @@ impl Route {
     /// The template of its topics.
     pub fn topic(&self) -> &Template {
         &self.topic
+    }
+
+    /// Writes the topic of an event.
+    fn write_topic(&self, event: &Event, name: &mut String) -> Result<(), Defect> {
+        self.topic.render_to(event, name)?;
+        if let Some(rename) = &self.rename {
+            *name = rename.apply(name);
+        }
+        Ok(())
+    }
+
+    /// The topic of an event, legal or not.
+    fn topic_of(&self, event: &Event) -> Result<String, Defect> {
+        let mut name = String::new();
+        self.write_topic(event, &mut name).map(|()| name)
     }
 
     /// What order, key and partition together do to the events of one aggregate.
@@ -154,7 +170,7 @@ impl Routes {
             intern(&mut self.known, &self.allowed, own)
         } else {
             self.name.clear();
-            let written = route.topic.render_to(event, &mut self.name);
+            let written = route.write_topic(event, &mut self.name);
             written.and_then(|()| intern(&mut self.known, &self.allowed, &self.name))
         };
         (route, topic)
@@ -172,7 +188,7 @@ impl Routes {
             return Some(own.clone());
         }
         let route = &self.routes[self.place_of(event)];
-        route.topic.render(event).ok().map(Cow::into_owned)
+        route.topic_of(event).ok()
     }
 
     /// The same where what names an event and says of which kind it is decides; none where more of its
@@ -187,29 +203,22 @@ impl Routes {
             .filter(|route| route.matcher.may_be_about(event));
         let route = possible.next()?;
         let is_told = route.matcher.headers.is_empty() && !route.topic.needs_whole_row();
-        let name = is_told.then(|| route.topic.render(event))?;
+        let name = is_told.then(|| route.topic_of(event))?;
         // Columns alone can be missing, or not be what a filter splits.
-        Some(name.map_or_else(|_| String::new(), Cow::into_owned))
+        Some(name.unwrap_or_default())
     }
 
     /// The topics that events go to whose rows name none, where routes give all the same.
     pub fn fixed_topics(&self) -> impl Iterator<Item = &str> {
-        self.routes
-            .iter()
-            .filter_map(|route| route.topic.only_text())
+        let fixed = self.routes.iter().filter(|route| route.rename.is_none());
+        fixed.filter_map(|route| route.topic.only_text())
     }
 
     /// Whether more of a row decides what becomes of it than what names it and says of which kind it
     /// is.
     pub fn need_whole_rows(&self) -> bool {
         self.routes.iter().any(|route| {
-            let form = &route.form;
-            let headers = form.headers.iter().map(|(_, value)| value);
-            let mut templates = [&route.topic]
-                .into_iter()
-                .chain(&form.key)
-                .chain(&form.partition)
-                .chain(headers);
+            let mut templates = [&route.topic].into_iter().chain(route.form.templates());
             !route.matcher.headers.is_empty() || templates.any(Template::needs_whole_row)
         })
     }

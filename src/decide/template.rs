@@ -23,7 +23,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use self::field::Fault;
 use self::filter::{FILTERS, Filter};
-use crate::event::{Event, Payload};
+use crate::event::Event;
 use crate::outcome::Defect;
 
 /// The columns that a placeholder can name.
@@ -152,6 +152,18 @@ impl Template {
         Ok(Cow::Owned(text))
     }
 
+    /// The same; none where all that it asks for is one field, and that is missing or null.
+    pub fn render_present<'e>(&self, event: &'e Event) -> Result<Option<Cow<'e, str>>, Defect> {
+        if let [Part::Field(field)] = self.parts.as_slice() {
+            return match field.source.of(event) {
+                Err(Fault::Missing) => Ok(None),
+                Err(fault) => Err(field.source.defect(fault)),
+                Ok(value) => field.apply(value).map(Some),
+            };
+        }
+        self.render(event).map(Some)
+    }
+
     /// Writes behind a text what a row makes of it.
     pub fn render_to(&self, event: &Event, text: &mut String) -> Result<(), Defect> {
         for part in &self.parts {
@@ -208,7 +220,8 @@ impl fmt::Display for Template {
 impl Placeholder {
     /// The text that a row gives.
     fn value<'e>(&self, event: &'e Event) -> Result<Cow<'e, str>, Defect> {
-        self.apply(self.source.of(event)?)
+        let value = self.source.of(event);
+        self.apply(value.map_err(|fault| self.source.defect(fault))?)
     }
 
     /// Sends a value through the filters.
@@ -227,38 +240,22 @@ impl Placeholder {
 
 impl Source {
     /// What stands there in a row.
-    fn of<'e>(&self, event: &'e Event) -> Result<Value<'e>, Defect> {
+    fn of<'e>(&self, event: &'e Event) -> Result<Value<'e>, Fault> {
         let text: Cow<'e, str> = match self {
             Self::CreatedAt => return Ok(Value::Time(event.created_at)),
             Self::AggregateType => event.key.aggregate_type.as_str().into(),
             Self::AggregateId => event.key.aggregate_id.as_str().into(),
             Self::EventType => event.event_type.as_str().into(),
-            Self::Id => match &event.own_id {
-                Some(own) => own.as_str().into(),
-                None => event.at.id.to_string().into(),
-            },
+            Self::Id => event.id_text(),
             Self::Seq => event.at.seq.to_string().into(),
-            Self::PartitionKey => self.present(event.partition_key.as_deref())?.into(),
-            Self::Topic => self.present(event.topic.as_deref())?.into(),
-            Self::Header(name) => self.field(event.headers.as_deref(), slice::from_ref(name))?,
-            Self::Payload(path) => self.field(self.payload_text(event)?, path)?,
+            Self::PartitionKey => present(event.partition_key.as_deref())?.into(),
+            Self::Topic => present(event.topic.as_deref())?.into(),
+            Self::Header(name) => {
+                field::text(present(event.headers.as_deref())?, slice::from_ref(name))?
+            }
+            Self::Payload(path) => field::text(payload_text(event)?, path)?,
         };
         Ok(Value::Text(text))
-    }
-
-    /// The text that a field is looked for in. Bytes that are none hold no JSON.
-    fn payload_text<'e>(&self, event: &'e Event) -> Result<Option<&'e str>, Defect> {
-        let text =
-            |payload: &'e Payload| payload.text().ok_or_else(|| self.defect(Fault::Unreadable));
-        event.payload.as_ref().map(text).transpose()
-    }
-
-    fn present<'e>(&self, column: Option<&'e str>) -> Result<&'e str, Defect> {
-        column.ok_or_else(|| self.defect(Fault::Missing))
-    }
-
-    fn field<'e>(&self, json: Option<&'e str>, path: &[String]) -> Result<Cow<'e, str>, Defect> {
-        field::text(self.present(json)?, path).map_err(|fault| self.defect(fault))
     }
 
     fn defect(&self, fault: Fault) -> Defect {
@@ -289,6 +286,16 @@ impl fmt::Display for Source {
             }
         }
     }
+}
+
+fn present(column: Option<&str>) -> Result<&str, Fault> {
+    column.ok_or(Fault::Missing)
+}
+
+/// The text that a field is looked for in. Bytes that are none hold no JSON.
+fn payload_text(event: &Event) -> Result<&str, Fault> {
+    let payload = event.payload.as_ref().ok_or(Fault::Missing)?;
+    payload.text().ok_or(Fault::Unreadable)
 }
 
 /// The text of one field of a JSON object, where it has one.

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::own::Header;
+use crate::decide::debezium::Debezium;
 use crate::decide::template::Template;
 use crate::event::Event;
 use crate::outcome::Defect;
@@ -28,6 +29,8 @@ pub enum Format {
     Event,
     /// The payload alone, and the row's own headers.
     Raw,
+    /// What Debezium's outbox event router makes of the row.
+    Debezium,
 }
 
 /// The form of the records of one route.
@@ -41,6 +44,8 @@ pub struct Form {
     pub format: Format,
     /// Further headers by their names. A row's own of the same name wins.
     pub headers: Vec<(String, Template)>,
+    /// What counts in the format of this name alone.
+    pub debezium: Debezium,
 }
 
 impl Form {
@@ -57,11 +62,27 @@ impl Form {
         let Some(partition) = &self.partition else {
             return Ok(None);
         };
-        let number = partition.render(event)?.parse().ok();
+        let text = if self.format == Format::Debezium {
+            // As Debezium has it, a row may leave the choice to the key.
+            let Some(text) = partition.render_present(event)? else {
+                return Ok(None);
+            };
+            text
+        } else {
+            partition.render(event)?
+        };
+        let number = text.parse().ok();
         let number = number.filter(|&number: &i32| number >= 0);
         number.map(Some).ok_or_else(|| {
             Defect::new("the route's partition gives no number from 0 to 2147483647")
         })
+    }
+
+    /// Every template that a row fills.
+    pub(in crate::decide) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let headers = self.headers.iter().map(|(_, value)| value);
+        let chosen = self.key.iter().chain(&self.partition).chain(headers);
+        chosen.chain(self.debezium.templates())
     }
 
     /// The further headers of an event.

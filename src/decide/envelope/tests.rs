@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::decide::debezium::Debezium;
 use crate::decide::template::Template;
 
 fn event(headers: Option<&str>) -> Event {
@@ -28,6 +29,7 @@ fn form() -> Form {
         partition: None,
         format: Format::Payload,
         headers: Vec::new(),
+        debezium: Debezium::default(),
     }
 }
 

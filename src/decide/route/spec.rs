@@ -7,13 +7,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::{Matcher, Route};
 use crate::decide::dead::OnDead;
+use crate::decide::debezium::{Debezium, DebeziumSpec};
 use crate::decide::envelope::{Form, Format};
 use crate::decide::order::Order;
 use crate::decide::pattern::Pattern;
+use crate::decide::rename::{Rename, RenameSpec};
 use crate::decide::template::Template;
 use crate::decide::topic::check_topic;
 
@@ -50,9 +53,13 @@ pub struct RouteSpec {
     pub order: Option<Order>,
     /// What becomes of dead ones.
     pub on_dead: Option<OnDead>,
-    /// Templates of further headers.
+    /// Templates of further headers, in the order in which they are sent.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub headers: IndexMap<String, String>,
+    /// What becomes of a topic before it is used.
+    pub rename: Option<RenameSpec>,
+    /// What counts in Debezium's format alone.
+    pub debezium: Option<DebeziumSpec>,
 }
 
 /// Which events a route is about, as it is written: a glob, or a regular expression between slashes.
@@ -82,14 +89,12 @@ struct Faults(Vec<Fault>);
 impl Faults {
     /// The value, or nothing where it is at fault.
     fn sort<T>(&mut self, key: &str, value: Result<T, String>) -> Option<T> {
-        value
-            .map_err(|reason| {
-                self.0.push(Fault {
-                    key: key.to_owned(),
-                    reason,
-                });
-            })
-            .ok()
+        value.map_err(|reason| self.add(key, reason)).ok()
+    }
+
+    fn add(&mut self, key: &str, reason: String) {
+        let key = key.to_owned();
+        self.0.push(Fault { key, reason });
     }
 
     fn pattern(&mut self, key: &str, text: Option<&String>) -> Option<Pattern> {
@@ -110,7 +115,8 @@ impl RouteSpec {
         let mut faults = Faults(Vec::new());
         let matcher = self.about.read(&mut faults);
         let topic = self.topic.as_deref().unwrap_or(&usual.topic);
-        let topic = faults.sort("topic", topic_template(topic));
+        let topic = faults.sort("topic", topic_template(topic, self.rename.is_some()));
+        let rename = self.rename(&mut faults);
         let key = self.key.as_deref().unwrap_or(&usual.key);
         let key = faults
             .template("key", key)
@@ -126,21 +132,55 @@ impl RouteSpec {
                 headers.push((name.clone(), value));
             }
         }
+        let format = self.format.unwrap_or(usual.format);
+        let debezium = self.debezium(format, partition.as_ref(), &mut faults);
         match topic {
             Some(topic) if faults.0.is_empty() => Ok(Route {
                 matcher,
                 topic,
+                rename,
                 form: Form {
                     key,
                     partition,
-                    format: self.format.unwrap_or(usual.format),
+                    format,
                     headers,
+                    debezium,
                 },
                 order: self.order.unwrap_or(usual.order),
                 on_dead: self.on_dead.unwrap_or(usual.on_dead),
             }),
             Some(_) | None => Err(faults.0),
         }
+    }
+
+    fn rename(&self, faults: &mut Faults) -> Option<Rename> {
+        let read = self.rename.as_ref()?.read();
+        read.map_err(|(key, reason)| faults.add(&format!("rename.{key}"), reason))
+            .ok()
+    }
+
+    fn debezium(
+        &self,
+        format: Format,
+        partition: Option<&Template>,
+        faults: &mut Faults,
+    ) -> Debezium {
+        let is_other = self.format.is_some_and(|own| own != Format::Debezium);
+        if is_other && self.debezium.is_some() {
+            let reason = "counts with format = \"debezium\" alone";
+            faults.add("debezium", reason.to_owned());
+        }
+        if format != Format::Debezium && self.debezium.is_none() {
+            return Debezium::default();
+        }
+        let usual = DebeziumSpec::default();
+        let spec = self.debezium.as_ref().unwrap_or(&usual);
+        spec.read(partition).unwrap_or_else(|wrong| {
+            for (key, reason) in wrong {
+                faults.add(&format!("debezium.{key}"), reason);
+            }
+            Debezium::default()
+        })
     }
 }
 
@@ -149,11 +189,14 @@ impl fmt::Display for RouteSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.about.headers.keys().map(String::as_str).collect();
         let headers = Some(headers.join(",")).filter(|names| !names.is_empty());
+        let rename = self.rename.as_ref();
+        let rename = rename.map(|rename| format!("{} to {}", rename.regex, rename.to));
         let parts = [
             ("type", &self.about.aggregate_type),
             ("event", &self.about.event_type),
             ("headers", &headers),
             ("topic", &self.topic),
+            ("renamed", &rename),
             ("key", &self.key),
             ("partition", &self.partition),
         ];
@@ -180,9 +223,12 @@ impl MatchSpec {
     }
 }
 
-/// A template of topics: some row must be able to make a legal name of it.
-fn topic_template(text: &str) -> Result<Template, String> {
+/// A template of topics: some row must be able to make a legal name of it, unless it is renamed.
+fn topic_template(text: &str, is_renamed: bool) -> Result<Template, String> {
     let template = Template::parse(text).map_err(|error| error.to_string())?;
+    if is_renamed {
+        return Ok(template);
+    }
     check_topic(&template.sample()).map_err(|defect| defect.reason)?;
     Ok(template)
 }

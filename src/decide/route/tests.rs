@@ -106,7 +106,7 @@ fn a_route_says_what_it_says_and_is_as_usual_else() {
     let headers: Vec<_> = headers
         .map(|(name, value)| (name.as_str(), value.text()))
         .collect();
-    assert_eq!(headers, [("a", "{event_type}"), ("b", "2")]);
+    assert_eq!(headers, [("b", "2"), ("a", "{event_type}")]);
     assert_eq!(route.topic().text(), "t");
     let (route, _) = routes.route(&event("order", "b", None));
     assert_eq!(route.form.key.as_ref().unwrap().text(), "{aggregate_id}");

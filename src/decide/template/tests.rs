@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::event::Payload;
 
 fn rendered(template: &str, event: &Event) -> Result<String, String> {
     let template = Template::parse(template).unwrap_or_else(|error| panic!("{template}: {error}"));

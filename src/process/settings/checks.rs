@@ -36,7 +36,14 @@ pub(super) const ORDERS: &[&str] = &["strict", "pipelined", "none"];
 /// The words of `failure.on_dead`, and of a route's.
 pub(super) const ENDS: &[&str] = &["dead_letter", "block", "table"];
 /// The words of `route.format`, and of any route's.
-pub(super) const FORMATS: &[&str] = &["payload", "cloudevents", "header-payload", "event", "raw"];
+pub(super) const FORMATS: &[&str] = &[
+    "payload",
+    "cloudevents",
+    "header-payload",
+    "event",
+    "raw",
+    "debezium",
+];
 
 /// The words of every choice.
 pub(super) const WORDS: &[(&str, &[&str])] = &[

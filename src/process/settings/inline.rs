@@ -24,7 +24,7 @@ pub(super) fn list(path: &str, text: &str, problems: &mut Problems) -> Option<Va
         Err(error) => format!("line {}, column {}", error.line(), error.column()),
     };
     let toml = match parse(&format!("{NAME} = {text}")) {
-        Ok(mut tree) if tree.len() == 1 => return tree.remove(NAME),
+        Ok(mut tree) if tree.len() == 1 => return tree.swap_remove(NAME),
         Ok(_) => "it goes on behind the list".to_owned(),
         Err(error) => without_excerpt(&error),
     };

@@ -23,6 +23,7 @@ use crate::decide::topic::Allowed;
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Text,
+    Flag,
     Word(&'static [&'static str]),
     /// A table with any keys, each a text.
     Texts,
@@ -40,6 +41,31 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("order", Kind::Word(ORDERS)),
     ("on_dead", Kind::Word(ENDS)),
     ("headers", Kind::Texts),
+    ("rename", Kind::Table(RENAME)),
+    ("debezium", Kind::Table(DEBEZIUM)),
+];
+
+/// The keys of what becomes of a topic.
+const RENAME: &[(&str, Kind)] = &[("regex", Kind::Text), ("to", Kind::Text)];
+
+/// The words for Kafka Connect's converters.
+const CONVERTERS: &[&str] = &["plain", "json", "json-schema"];
+
+/// The words for what has no type.
+const RESTS: &[&str] = &["drop", "keep"];
+
+/// The keys of Debezium's format.
+pub(super) const DEBEZIUM: &[(&str, Kind)] = &[
+    ("key", Kind::Word(CONVERTERS)),
+    ("value", Kind::Word(CONVERTERS)),
+    ("header", Kind::Word(CONVERTERS)),
+    ("expand", Kind::Flag),
+    ("nulls", Kind::Word(RESTS)),
+    ("empty_lists", Kind::Word(RESTS)),
+    ("tombstones", Kind::Flag),
+    ("envelope", Kind::Texts),
+    ("schema_name", Kind::Text),
+    ("types", Kind::Texts),
 ];
 
 /// The keys of what a route is about.
@@ -157,6 +183,12 @@ impl Shape<'_> {
     fn value(&mut self, path: &str, value: Value, kind: Kind) -> Option<Value> {
         match kind {
             Kind::Text => self.text(path, value).map(|text| Value::new(None, text)),
+            Kind::Flag if matches!(value.kind, ValueKind::Boolean(_)) => Some(value),
+            Kind::Flag => {
+                let found = found(&value);
+                self.add(path, &format!("expected true or false, found {found}"));
+                None
+            }
             Kind::Word(words) => {
                 let text = self.text(path, value)?;
                 if !words.contains(&text.as_str()) {

@@ -202,7 +202,7 @@ fn any_json() -> impl Strategy<Value = String> {
 /// The name under which a format holds the payload; none where it is the value.
 fn inside(format: Format) -> Option<&'static str> {
     match format {
-        Format::Payload | Format::Raw => None,
+        Format::Payload | Format::Raw | Format::Debezium => None,
         Format::Cloudevents | Format::Event => Some("data"),
         Format::HeaderPayload => Some("payload"),
     }
@@ -279,6 +279,7 @@ fn golden_lines() -> String {
                 format,
                 headers: vec![("region".to_owned(), template("{payload.region}"))],
                 partition: None,
+                debezium: Debezium::default(),
             };
             let event = Event {
                 payload: Some(Payload::Json(

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::process::settings::routes::KEYS;
+use crate::decide::debezium::{Converter, DebeziumSpec, Rest};
+use crate::process::settings::routes::{DEBEZIUM, KEYS};
 
 const ROUTES: &str = r#"
     [[routes]]
@@ -14,7 +15,24 @@ const ROUTES: &str = r#"
     format = "header-payload"
     order = "pipelined"
     on_dead = "block"
-    headers = { Region = "{payload.region}" }
+    headers = { Region = "{payload.region}", Area = "{payload.area}" }
+    rename = { regex = 'store\.(.*)', to = '$1' }
+
+    [[routes]]
+    match = { aggregate_type = "customer" }
+    format = "debezium"
+
+    [routes.debezium]
+    key = "json"
+    value = "json-schema"
+    header = "json"
+    expand = true
+    nulls = "keep"
+    empty_lists = "keep"
+    tombstones = true
+    envelope = { eventType = "{event_type}", b = "{headers.b}", a = "{headers.a}" }
+    schema_name = "shop.public.outbox.{aggregate_type}.Value"
+    types = { key = "bigint not null" }
 
     [[routes]]
     topic = "all"
@@ -23,8 +41,8 @@ const ROUTES: &str = r#"
 #[test]
 fn every_key_of_a_route_has_an_effect() {
     let settings = load(ROUTES, &[URL]).unwrap();
-    let [first, second] = settings.routes.as_slice() else {
-        panic!("two routes")
+    let [first, second, last] = settings.routes.as_slice() else {
+        panic!("three routes")
     };
     let about = &first.about;
     assert_eq!(about.aggregate_type.as_deref(), Some("order*"));
@@ -40,12 +58,21 @@ fn every_key_of_a_route_has_an_effect() {
     assert_eq!(first.order, Some(Order::Pipelined));
     assert_eq!(first.on_dead, Some(OnDead::Block));
     assert_eq!(first.headers["Region"], "{payload.region}");
+    let headers: Vec<&str> = first.headers.keys().map(String::as_str).collect();
+    assert_eq!(
+        headers,
+        ["Region", "Area"],
+        "in the order in which they stand"
+    );
+    let rename = first.rename.as_ref().unwrap();
+    assert_eq!((&*rename.regex, &*rename.to), (r"store\.(.*)", "$1"));
+    every_key_of_debeziums_format(second.debezium.as_ref().unwrap());
     let topic_alone = RouteSpec {
         topic: Some("all".to_owned()),
         ..RouteSpec::default()
     };
-    assert_eq!(*second, topic_alone);
-    assert_eq!(settings.routes().all().count(), 3, "and one for the rest");
+    assert_eq!(*last, topic_alone);
+    assert_eq!(settings.routes().all().count(), 4, "and one for the rest");
     let default = include_str!("../../../../config/default.toml");
     for (key, _) in KEYS {
         assert!(
@@ -53,6 +80,68 @@ fn every_key_of_a_route_has_an_effect() {
             "{key} is explained"
         );
     }
+}
+
+fn every_key_of_debeziums_format(debezium: &DebeziumSpec) {
+    assert_eq!(debezium.key, Converter::Json);
+    assert_eq!(debezium.value, Converter::JsonSchema);
+    assert_eq!(debezium.header, Converter::Json);
+    assert_eq!(
+        (debezium.nulls, debezium.empty_lists),
+        (Rest::Keep, Rest::Keep)
+    );
+    assert!(debezium.expand && debezium.tombstones);
+    let envelope: Vec<&str> = debezium.envelope.keys().map(String::as_str).collect();
+    assert_eq!(
+        envelope,
+        ["eventType", "b", "a"],
+        "in the order in which they stand"
+    );
+    let name = debezium.schema_name.as_deref();
+    assert_eq!(name, Some("shop.public.outbox.{aggregate_type}.Value"));
+    assert_eq!(debezium.types["key"], "bigint not null");
+    let default = include_str!("../../../../config/default.toml");
+    let (_, explained) = default.split_once("# # Debezium's format.").unwrap();
+    let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let words: BTreeSet<&str> = explained.split(|letter| !is_name(letter)).collect();
+    for (key, _) in DEBEZIUM {
+        assert!(words.contains(key), "{key} is explained");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_debeziums_format_is_told_with_its_keys() {
+    let toml = r#"
+        [[routes]]
+        match = { event_type = "a" }
+        format = "raw"
+        debezium = { key = "avro", expand = 1, colour = "red" }
+        [[routes]]
+        match = { event_type = "b" }
+        format = "debezium"
+        rename = { regex = "(" }
+        debezium = { expand = true, envelope = { payload = "x", n = "{" }, types = { n = "money" } }
+        [[routes]]
+        format = "debezium"
+        debezium = { value = "json-schema", envelope = { n = "{id}" } }
+    "#;
+    let error = load(toml, &[URL]).unwrap_err();
+    let told: BTreeSet<&str> = error.problems.iter().map(|one| one.path.as_str()).collect();
+    let expected: BTreeSet<&str> = [
+        "routes[0].debezium",
+        "routes[0].debezium.key",
+        "routes[0].debezium.expand",
+        "routes[0].debezium.colour",
+        "routes[1].rename.to",
+        "routes[1].debezium.expand",
+        "routes[1].debezium.envelope",
+        "routes[1].debezium.envelope.payload",
+        "routes[1].debezium.envelope.n",
+        "routes[1].debezium.types.n",
+        "routes[2].debezium.schema_name",
+    ]
+    .into();
+    assert_eq!(told, expected, "{error}");
 }
 
 #[test]
@@ -64,8 +153,8 @@ fn the_routes_that_the_default_file_shows_can_be_used() {
         .map_while(|line| line.strip_prefix("# "))
         .collect();
     let settings = load(&shown.join("\n"), &[URL]).unwrap();
-    assert_eq!(settings.routes.len(), 1);
-    assert_eq!(settings.routes[0].format, Some(Format::Cloudevents));
+    let formats: Vec<_> = settings.routes.iter().map(|route| route.format).collect();
+    assert_eq!(formats, [Some(Format::Cloudevents), Some(Format::Debezium)]);
 }
 
 #[test]
@@ -163,7 +252,7 @@ fn a_fault_of_the_usual_is_told_once_and_not_of_each_route() {
 }
 
 /// Two values of each key that decides about the way of an event, by section.
-const WAYS: [(&str, &str, [&str; 2]); 16] = [
+const WAYS: [(&str, &str, [&str; 2]); 18] = [
     ("route", "topic", ["'a'", "'b'"]),
     ("route", "key", ["''", "'{id}'"]),
     ("route", "format", ["'raw'", "'event'"]),
@@ -199,6 +288,16 @@ const WAYS: [(&str, &str, [&str; 2]); 16] = [
     ("[routes]", "order", ["'none'", "'pipelined'"]),
     ("[routes]", "on_dead", ["'block'", "'table'"]),
     ("[routes]", "headers", ["{ a = 'x' }", "{ a = 'y' }"]),
+    (
+        "[routes]",
+        "rename",
+        ["{ regex = 'a', to = 'x' }", "{ regex = 'a', to = 'y' }"],
+    ),
+    (
+        "[routes]",
+        "debezium",
+        ["{ tombstones = true }", "{ tombstones = false }"],
+    ),
 ];
 
 #[test]

@@ -1,0 +1,152 @@
+//! What a column's type makes of its text.
+//!
+//! Owns the words for types, Connect's schema of each, and its two spellings: as text and as JSON (Debezium's
+//! documentation, "Debezium connector for PostgreSQL", "Data type mappings"). Does not know where a text
+//! comes from.
+//!
+//! Invariant: a text that is none of its type is a defect, and the defect shows nothing of it.
+
+use std::borrow::Cow;
+
+use chrono::DateTime;
+
+use super::json;
+use crate::outcome::Defect;
+
+/// The type of a column, as the statement that made its table has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Column {
+    kind: Kind,
+    nullable: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Json,
+    Uuid,
+    Smallint,
+    Integer,
+    Bigint,
+    Boolean,
+    Double,
+    Timestamp,
+}
+
+/// Every type by its words.
+const KINDS: [(&str, Kind); 12] = [
+    ("text", Kind::Text),
+    ("varchar", Kind::Text),
+    ("json", Kind::Json),
+    ("jsonb", Kind::Json),
+    ("uuid", Kind::Uuid),
+    ("smallint", Kind::Smallint),
+    ("integer", Kind::Integer),
+    ("bigint", Kind::Bigint),
+    ("boolean", Kind::Boolean),
+    ("double precision", Kind::Double),
+    ("timestamp", Kind::Timestamp),
+    ("timestamptz", Kind::Text),
+];
+
+impl Column {
+    /// A text that is always there.
+    pub(super) const TEXT: Self = Self {
+        kind: Kind::Text,
+        nullable: false,
+    };
+    /// A UUID that is always there.
+    pub(super) const UUID: Self = Self {
+        kind: Kind::Uuid,
+        nullable: false,
+    };
+    /// A JSON document that may be absent.
+    pub(super) const PAYLOAD: Self = Self {
+        kind: Kind::Json,
+        nullable: true,
+    };
+    /// A text that may be absent.
+    pub(super) const HEADER: Self = Self {
+        kind: Kind::Text,
+        nullable: true,
+    };
+
+    /// Reads `integer` or `integer not null`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let lower = text.trim().to_lowercase();
+        let (name, nullable) = match lower.strip_suffix(" not null") {
+            Some(name) => (name, false),
+            None => (lower.as_str(), true),
+        };
+        let kind = KINDS.iter().find(|(known, _)| *known == name);
+        let kind = kind.map(|(_, kind)| *kind).ok_or_else(|| {
+            let known = KINDS.map(|(name, _)| name).join(", ");
+            format!("expected one of {known}, with `not null` behind it where it is so")
+        })?;
+        Ok(Self { kind, nullable })
+    }
+
+    /// Connect's schema as its JSON converter prints it, the last brace left open.
+    pub(super) fn schema(self) -> String {
+        let (kind, name) = match self.kind {
+            Kind::Text => ("string", ""),
+            Kind::Json => ("string", "io.debezium.data.Json"),
+            Kind::Uuid => ("string", "io.debezium.data.Uuid"),
+            Kind::Smallint => ("int16", ""),
+            Kind::Integer => ("int32", ""),
+            Kind::Bigint => ("int64", ""),
+            Kind::Boolean => ("boolean", ""),
+            Kind::Double => ("double", ""),
+            Kind::Timestamp => ("int64", "io.debezium.time.MicroTimestamp"),
+        };
+        let mut text = format!("{{\"type\":\"{kind}\",\"optional\":{}", self.nullable);
+        if !name.is_empty() {
+            text.push_str(",\"name\":\"");
+            text.push_str(name);
+            text.push_str("\",\"version\":1");
+        }
+        text
+    }
+
+    /// The text as its type spells it.
+    pub(super) fn plain(self, text: Cow<'_, str>) -> Result<Cow<'_, str>, Defect> {
+        let spelled = match self.kind {
+            Kind::Text | Kind::Json | Kind::Uuid => return Ok(text),
+            Kind::Smallint => text.parse::<i16>().ok().map(|number| number.to_string()),
+            Kind::Integer => text.parse::<i32>().ok().map(|number| number.to_string()),
+            Kind::Bigint => text.parse::<i64>().ok().map(|number| number.to_string()),
+            Kind::Boolean => text.parse::<bool>().ok().map(|flag| flag.to_string()),
+            Kind::Double => finite(&text).map(json::double),
+            Kind::Timestamp => DateTime::parse_from_rfc3339(&text)
+                .ok()
+                .map(|time| time.timestamp_micros().to_string()),
+        };
+        spelled
+            .map(Cow::Owned)
+            .ok_or_else(|| Defect::new("is not of the type that debezium.types says"))
+    }
+
+    /// Writes JSON of a text, or of its absence.
+    pub(super) fn write(self, text: Option<Cow<'_, str>>, out: &mut String) -> Result<(), Defect> {
+        match (text, self.kind) {
+            (None, _) if self.nullable => out.push_str("null"),
+            (None, _) => return Err(Defect::new("is missing or null")),
+            (Some(text), Kind::Text | Kind::Json | Kind::Uuid) => json::quote(&text, out),
+            (
+                Some(text),
+                Kind::Smallint
+                | Kind::Integer
+                | Kind::Bigint
+                | Kind::Boolean
+                | Kind::Double
+                | Kind::Timestamp,
+            ) => out.push_str(&self.plain(text)?),
+        }
+        Ok(())
+    }
+}
+
+/// A number that JSON can hold.
+pub(super) fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
