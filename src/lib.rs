@@ -6,7 +6,7 @@
 //! Modules stand on floors; a module knows only floors below its own (`tests/tidy.rs` holds it).
 //!
 //! ```text
-//! 5  command   one file a verb: run, migrate, check, route, topics, status, dead, dev, health
+//! 5  command   one file a verb: run, migrate, check, route, topics, status, dead, import, dev, health
 //! 4  relay     the loop that polls, publishes and marks; the keeper of leases
 //!    dev       a throw-away world to try it in
 //! 3  outbox    PostgreSQL      kafka  the producer      http  probes, metrics

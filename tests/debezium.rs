@@ -5,6 +5,9 @@
 //! of the row. Where Debezium itself fails or sends nothing of use the line says what is done `instead`; where
 //! Kafka would refuse what was made it says what is `refused`, and `left_out` are headers that no reader can use.
 
+mod moved;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,21 +16,31 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use outbox_relay::decide::dead::OnDead;
 use outbox_relay::decide::envelope::{Envelope, Format};
+use outbox_relay::decide::import::import;
 use outbox_relay::decide::order::Order;
 use outbox_relay::decide::route::{RouteSpec, Routes, Usual};
 use outbox_relay::decide::topic::Allowed;
 use outbox_relay::event::{Event, EventRef, Lane, OrderingKey, Payload};
+use outbox_relay::process::settings::Settings;
 use outbox_relay::record::Record;
 use serde::Deserialize;
 
 /// The cases that there are.
 const CASES: usize = 91;
+/// Those whose route is not what is made of the connector: a column that is NULL where the outbox takes none,
+/// a number in JSON that the relay knows as text, and a name that shows more as a rename.
+const BY_HAND: [&str; 3] = [
+    "null_key",
+    "decimal_key_json_noschema_numeric",
+    "aggregatetype_newline",
+];
 /// Of them so many have no record that one would want.
 const INSTEAD: usize = 16;
 
 #[derive(Deserialize)]
 struct Case {
     name: String,
+    connector: BTreeMap<String, String>,
     route: Option<RouteSpec>,
     event: Option<Given>,
     record: Option<Made>,
@@ -126,14 +139,18 @@ fn cases() -> Vec<Case> {
     text.lines().map(read).collect()
 }
 
-fn routes(spec: &RouteSpec) -> Routes {
-    let usual = Usual {
+fn usual() -> Usual {
+    Usual {
         topic: "{aggregate_type}-events".to_owned(),
         key: "{aggregate_id}".to_owned(),
         format: Format::Payload,
         order: Order::Strict,
         on_dead: OnDead::DeadLetter,
-    };
+    }
+}
+
+fn routes(spec: &RouteSpec) -> Routes {
+    let usual = usual();
     let rest = RouteSpec::default().read(&usual).expect("it says nothing");
     let route = spec
         .read(&usual)
@@ -204,6 +221,64 @@ fn every_case_has_a_record_or_says_what_is_done_instead() {
         assert!(!told.is_empty(), "{}", case.name);
     }
     assert_eq!(without.count(), INSTEAD);
-    let names: std::collections::BTreeSet<_> = cases.iter().map(|case| &case.name).collect();
+    let names: BTreeSet<_> = cases.iter().map(|case| &case.name).collect();
     assert_eq!(names.len(), cases.len(), "a name stands twice");
+}
+
+/// The settings of a case as a connector has them.
+fn connector(case: &Case) -> String {
+    let mut config = case.connector.clone();
+    for (key, value) in [
+        ("database.hostname", "127.0.0.1"),
+        ("topic.prefix", "oracle"),
+        ("table.include.list", "public.outbox"),
+        ("transforms", "outbox"),
+        (
+            "transforms.outbox.type",
+            "io.debezium.transforms.outbox.EventRouter",
+        ),
+    ] {
+        config.insert(key.to_owned(), value.to_owned());
+    }
+    serde_json::json!({"name": case.name, "config": config}).to_string()
+}
+
+/// The route without what a connector's settings do not know.
+fn without_types(route: &RouteSpec) -> RouteSpec {
+    let mut route = route.clone();
+    let mut debezium = route.debezium.unwrap_or_default();
+    debezium.types.clear();
+    route.debezium = Some(debezium);
+    route
+}
+
+#[test]
+fn the_import_of_a_connector_makes_the_route_of_each_case_and_settings_that_load() {
+    let folder = tempfile::tempdir().expect("a folder is made");
+    let file = folder.path().join("relay.toml");
+    for case in cases() {
+        let imported = import(&connector(&case)).expect("it is a connector");
+        if let Some(route) = &case.route
+            && !BY_HAND.contains(&case.name.as_str())
+        {
+            assert_eq!(imported.route, without_types(route), "{}", case.name);
+        }
+        let Ok(_) = imported.route.read(&usual()) else {
+            assert!(case.instead.is_some(), "{}", case.name);
+            continue;
+        };
+        fs::write(&file, loadable(&imported.toml)).expect("the file is written");
+        let settings = Settings::load(Some(&file), std::iter::empty());
+        let settings = settings.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        assert_eq!(settings.routes, [imported.route], "{}", case.name);
+    }
+}
+
+/// The settings without the names of columns.
+fn loadable(toml: &str) -> String {
+    let (before, columns) = toml
+        .split_once("[database.columns]")
+        .expect("they are there");
+    let (_, after) = columns.split_once("\n[").expect("another table follows");
+    format!("{before}\n[{after}")
 }

@@ -12,6 +12,7 @@ mod completions;
 mod dead;
 mod dev;
 mod health;
+mod import;
 mod migrate;
 mod route;
 mod run;
@@ -113,6 +114,7 @@ enum Verb {
     Dead(dead::Dead),
     Dev(dev::Dev),
     Health(health::Health),
+    Import(import::Import),
     Completions(completions::Completions),
 }
 
@@ -170,6 +172,7 @@ impl Cli {
             Verb::Dead(verb) => verb.run(file).await,
             Verb::Dev(verb) => Box::pin(verb.run(file)).await,
             Verb::Health(verb) => verb.run(file).await,
+            Verb::Import(verb) => verb.run(),
             Verb::Completions(verb) => Ok(verb.run()),
         };
         done.unwrap_or_else(|Refusal { exit, text }| {

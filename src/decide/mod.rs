@@ -6,6 +6,7 @@ pub mod dead;
 pub mod debezium;
 pub mod declared;
 pub mod envelope;
+pub mod import;
 pub mod labels;
 pub mod letter;
 pub mod order;
