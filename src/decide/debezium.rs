@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! - a plain value is the payload byte for byte;
-//! - what stands in the envelope, or chooses the partition, is no header as well, unless the route names it.
+//! - a header of the row that the route takes, for the envelope, the partition or a header, is sent where the
+//!   route says and nowhere else.
 
 mod column;
 mod expand;
@@ -53,7 +54,7 @@ pub struct Debezium {
     envelope: Vec<(String, Template)>,
     schema_name: Option<Template>,
     types: BTreeMap<String, Column>,
-    /// The row's headers that are placed elsewhere.
+    /// The row's headers that the route takes.
     placed: BTreeSet<String>,
 }
 
@@ -71,7 +72,7 @@ impl Debezium {
         envelope.chain(&self.schema_name)
     }
 
-    /// Whether a header of the row is placed elsewhere.
+    /// Whether the route takes a header of the row.
     pub fn places(&self, header: &str) -> bool {
         self.placed.contains(header)
     }

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDateTime};
 
 use super::json;
 use crate::outcome::Defect;
@@ -117,9 +117,7 @@ impl Column {
             Kind::Bigint => text.parse::<i64>().ok().map(|number| number.to_string()),
             Kind::Boolean => text.parse::<bool>().ok().map(|flag| flag.to_string()),
             Kind::Double => finite(&text).map(json::double),
-            Kind::Timestamp => DateTime::parse_from_rfc3339(&text)
-                .ok()
-                .map(|time| time.timestamp_micros().to_string()),
+            Kind::Timestamp => micros(&text).map(|micros| micros.to_string()),
         };
         spelled
             .map(Cow::Owned)
@@ -144,6 +142,13 @@ impl Column {
         }
         Ok(())
     }
+}
+
+/// The microseconds of a time since 1970; without a zone it is in UTC, as Debezium takes it.
+fn micros(text: &str) -> Option<i64> {
+    let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+    let time = time.or_else(|_| text.parse().map(|time: NaiveDateTime| time.and_utc()));
+    time.ok().map(|time| time.timestamp_micros())
 }
 
 /// A number that JSON can hold.

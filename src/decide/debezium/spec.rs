@@ -55,10 +55,11 @@ pub struct DebeziumSpec {
 pub(in crate::decide) type Fault = (String, String);
 
 impl DebeziumSpec {
-    /// Reads the format of a route whose partitions are by this template.
+    /// Reads the format of a route that fills these templates beside it.
     pub(in crate::decide) fn read(
         &self,
         partition: Option<&Template>,
+        headers: &[(String, Template)],
     ) -> Result<Debezium, Vec<Fault>> {
         let mut faults = self.contradictions();
         let mut sort = |key: String, error: String| faults.push((key, error));
@@ -88,8 +89,11 @@ impl DebeziumSpec {
             nulls: self.nulls == Rest::Keep,
             empty_lists: self.empty_lists == Rest::Keep,
         };
-        let values = envelope.iter().map(|(_, value)| value).chain(partition);
-        let placed = values.flat_map(Template::sources).filter_map(header_of);
+        let values = envelope.iter().chain(headers).map(|(_, value)| value);
+        let placed = values
+            .chain(partition)
+            .flat_map(Template::sources)
+            .filter_map(header_of);
         Ok(Debezium {
             key: self.key,
             value: self.value,

@@ -89,11 +89,14 @@ impl Form {
     pub(super) fn headers_of<'e>(&'e self, event: &'e Event) -> Result<Vec<Header<'e>>, Defect> {
         self.headers
             .iter()
-            .map(|(name, value)| {
-                Ok(Header {
-                    name: name.into(),
-                    value: Some(value.render(event)?),
-                })
+            .map(|(name, template)| {
+                let value = if self.format == Format::Debezium {
+                    template.render_present(event)?
+                } else {
+                    Some(template.render(event)?)
+                };
+                let name = name.into();
+                Ok(Header { name, value })
             })
             .collect()
     }

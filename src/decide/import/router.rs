@@ -64,13 +64,11 @@ pub(super) fn of_quarkus(options: &mut Options, notes: &mut Notes) -> Router {
 /// The router that a connector's transform is.
 pub(super) fn of_transform(name: &str, options: &mut Options, notes: &mut Notes) -> Router {
     let path = |key: &str| format!("transforms.{name}.{key}");
-    for key in [
-        "type",
-        "table.op.invalid.behavior",
-        "table.field.additional.missing",
-    ] {
+    for key in ["type", "table.op.invalid.behavior"] {
         options.take(&path(key));
     }
+    let missing = options.take(&path("table.field.additional.missing"));
+    let may_miss = missing.is_some_and(|word| word.eq_ignore_ascii_case("ignore"));
     let mut column = |key: &str, usual: &str| {
         let given = options.take(&path(key));
         given.unwrap_or_else(|| usual.to_owned())
@@ -96,7 +94,7 @@ pub(super) fn of_transform(name: &str, options: &mut Options, notes: &mut Notes)
     );
     if let Some(list) = options.take(&path("table.fields.additional.placement")) {
         let key = options.key_in_file(&path("table.fields.additional.placement"));
-        router.place(&list, &key, options.host, notes);
+        router.place(&list, &key, (options.host, may_miss), notes);
     }
     let keeps = |value: Option<String>| match value.as_deref() {
         None | Some("ignore") => Rest::Drop,
@@ -182,7 +180,7 @@ impl Router {
     }
 
     /// Takes over the additional fields: `column:placement[:alias]`, with commas between.
-    fn place(&mut self, list: &str, key: &str, host: Host, notes: &mut Notes) {
+    fn place(&mut self, list: &str, key: &str, (host, may_miss): (Host, bool), notes: &mut Notes) {
         for field in list
             .split(',')
             .map(str::trim)
@@ -204,8 +202,8 @@ impl Router {
             }
             let source = known.unwrap_or_else(|| format!("{{headers.{column}}}"));
             match placement.as_str() {
-                // The row's own headers are sent as they are.
-                "header" if is_foreign && alias == column => {}
+                // The row's own headers are sent as they are: one that is absent is none then.
+                "header" if is_foreign && may_miss && alias == column => {}
                 "header" => drop(self.headers.insert(alias.to_owned(), source)),
                 "envelope" => {
                     drop(self.debezium.envelope.insert(alias.to_owned(), source));

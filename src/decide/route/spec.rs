@@ -133,7 +133,7 @@ impl RouteSpec {
             }
         }
         let format = self.format.unwrap_or(usual.format);
-        let debezium = self.debezium(format, partition.as_ref(), &mut faults);
+        let debezium = self.debezium(format, (partition.as_ref(), &headers), &mut faults);
         match topic {
             Some(topic) if faults.0.is_empty() => Ok(Route {
                 matcher,
@@ -162,7 +162,7 @@ impl RouteSpec {
     fn debezium(
         &self,
         format: Format,
-        partition: Option<&Template>,
+        (partition, headers): (Option<&Template>, &[(String, Template)]),
         faults: &mut Faults,
     ) -> Debezium {
         let is_other = self.format.is_some_and(|own| own != Format::Debezium);
@@ -175,7 +175,7 @@ impl RouteSpec {
         }
         let usual = DebeziumSpec::default();
         let spec = self.debezium.as_ref().unwrap_or(&usual);
-        spec.read(partition).unwrap_or_else(|wrong| {
+        spec.read(partition, headers).unwrap_or_else(|wrong| {
             for (key, reason) in wrong {
                 faults.add(&format!("debezium.{key}"), reason);
             }
