@@ -1,5 +1,7 @@
 //! `check` on real servers: what it finds, and that no finding hides another.
 
+mod others;
+
 use std::time::Duration;
 
 use outbox_relay::decide::order::AfterPublish;

@@ -4,6 +4,7 @@
 //!
 //! Invariant: what is not fine has a cure, beside its text or in it.
 
+pub mod others;
 pub mod topics;
 
 /// The oldest server that is served, as `server_version_num` writes it.

@@ -19,6 +19,7 @@ pub mod mark;
 pub mod migration;
 pub mod names;
 pub mod one;
+pub mod others;
 pub mod page;
 mod pooling;
 pub mod session;

@@ -5,6 +5,7 @@
 //! Invariant: no look hides another: what cannot be looked at is a finding too.
 
 mod declared;
+mod others;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -89,6 +90,7 @@ impl Look {
             return Seen::default();
         }
         self.at_sequence().await;
+        self.at_others().await;
         let kinds = survey::kinds(&mut self.session, &self.names).await;
         if let Err(error) = &kinds {
             let found = self.database_failed("topics", error);
