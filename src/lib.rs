@@ -11,7 +11,7 @@
 //!    dev       a throw-away world to try it in
 //! 3  outbox    PostgreSQL      kafka  the producer      http  probes, metrics
 //! 2  process   settings, telemetry, metrics, shutdown, clock
-//! 1  decide    window, reading, share, pace, back-off, template, route, envelope, verdict: values in,
+//! 1  decide    window, reading, share, pace, back-off, template, route, envelope, debezium, verdict: values in,
 //!              values out
 //! 0  event  record  outcome  readiness
 //! ```

@@ -13,6 +13,8 @@ mod column;
 mod expand;
 mod json;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,21 +103,21 @@ impl Debezium {
     }
 
     /// The value of a record; none for a tombstone.
-    pub fn value(&self, event: &Event) -> Result<Option<Vec<u8>>, Defect> {
+    pub fn value<'e>(&self, event: &'e Event) -> Result<Option<Cow<'e, [u8]>>, Defect> {
         let payload = event.payload.as_ref();
         let is_empty = |payload: &Payload| payload.text().is_some_and(is_blank);
         if self.tombstones && payload.is_none_or(is_empty) {
             return Ok(None);
         }
         if self.value == Converter::Plain {
-            return Ok(payload.map(|payload| payload.bytes().to_vec()));
+            return Ok(payload.map(|payload| payload.bytes().into()));
         }
         let text = payload.map(|payload| payload.text().ok_or_else(no_text));
         let mut field = self.payload(text.transpose()?)?;
         if !self.envelope.is_empty() {
             field = self.enveloped(event, &field)?;
         }
-        Ok(Some(field.document(self.value)))
+        Ok(Some(field.document(self.value).into()))
     }
 
     /// The payload, expanded where that is asked for and can be done.
