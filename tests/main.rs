@@ -4,6 +4,7 @@
 //! Each test has a database and topics of its own on servers that all share; a test that stops,
 //! kills or freezes a server starts a private one. `support` holds the servers and the waiting.
 
+mod adoption;
 mod check;
 mod circuits;
 mod command_line;

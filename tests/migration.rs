@@ -95,7 +95,7 @@ async fn what_is_printed_makes_through_psql_an_outbox_that_a_relay_serves() {
 }
 
 /// Runs SQL as a team's own tool does.
-fn psql(url: &str, sql: &str) {
+pub(crate) fn psql(url: &str, sql: &str) {
     let mut psql = Command::new("psql")
         .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", url])
         .stdin(Stdio::piped())

@@ -1,6 +1,7 @@
 //! What the relay's own statements cost the database: which index they use whatever the statistics
 //! say, and how much they visit while old versions of rows cannot be cleaned up.
 
+mod adopted;
 mod explain;
 
 use std::time::Duration;
@@ -38,6 +39,9 @@ const AN_HOUR_OF_RENEWALS: [&str; 3] = [
 
 /// The statements of a relay that holds all lanes of an outbox.
 struct Statements {
+    names: Names,
+    /// The index that finds a row by its number.
+    by_number: &'static str,
     explainer: Explainer,
     pages: Pages,
     leases: Leases,
@@ -47,7 +51,11 @@ struct Statements {
 
 impl Statements {
     async fn of(outbox: &Outbox) -> Self {
-        let names = Names::new("public", "outbox");
+        Self::by(outbox, Names::new("public", "outbox"), "outbox_pkey").await
+    }
+
+    /// Those of an outbox with these columns.
+    async fn by(outbox: &Outbox, names: Names, by_number: &'static str) -> Self {
         let token = Uuid::new_v4();
         let member = Member {
             name: "plans".to_owned(),
@@ -66,9 +74,11 @@ impl Statements {
         assert_eq!(lanes.len(), 16);
         Self {
             explainer,
+            by_number,
             pages: Pages::new(&names, token, 1_000_000),
             leases,
             epochs: lanes.into_iter().map(|lease| lease.epoch.0).collect(),
+            names,
         }
     }
 
@@ -107,8 +117,7 @@ impl Statements {
 
     /// The plan, as it ran, of the sample for the metrics.
     async fn sample(&mut self) -> Plan {
-        let names = Names::new("public", "outbox");
-        let backlog = Backlog::new(&names, self.leases.token());
+        let backlog = Backlog::new(&self.names, self.leases.token());
         let arguments = format!("'{}', 1000", self.leases.token());
         let options = "ANALYZE, BUFFERS, ";
         self.explainer
@@ -162,7 +171,7 @@ impl Statements {
         let indexes = ["outbox_delayed", "outbox_unpublished"];
         assert_eq!(ways, indexes, "sample, {state}: {sample:#?}");
         assert_eq!(sample.rows_removed("outbox"), 0, "sample, {state}");
-        let names = Names::new("public", "outbox");
+        let names = self.names.clone();
         for after in [AfterPublish::Mark, AfterPublish::Delete] {
             let marks = Marks::new(&names, after);
             let arguments = format!("ARRAY[1], {NOBODY}");
@@ -171,7 +180,7 @@ impl Statements {
                 .await;
             assert_eq!(
                 plan.ways_to("outbox"),
-                ["outbox_pkey"],
+                [self.by_number],
                 "{after:?}, {state}"
             );
         }
@@ -186,7 +195,7 @@ impl Statements {
                 .write(Purpose::Keep, &statement, arguments_of(name))
                 .await;
             let outbox: &[&str] = if name == "bury" {
-                &["outbox_pkey"]
+                &[self.by_number]
             } else {
                 &[]
             };
@@ -207,8 +216,8 @@ impl Statements {
                     "'{blocked,dead}', 0, NULL, NULL, NULL, NULL, NULL, NULL, 500",
                     "outbox_dead",
                 ),
-                "find" => ("'{1,2}'", "outbox_pkey"),
-                "overtaken" => ("1, 'order', '1'", "outbox_pkey"),
+                "find" => ("'{1,2}'", self.by_number),
+                "overtaken" => ("1, 'order', '1'", self.by_number),
                 other => panic!("a statement that nobody judges: {other}"),
             };
             let plan = self.write(Purpose::Keep, statement, arguments).await;
@@ -221,7 +230,7 @@ impl Statements {
         for (name, statement) in Decisions::new(names).statements() {
             let arguments = format!("1, ARRAY[1], {NOBODY}, 'why'");
             let plan = self.write(Purpose::Keep, statement, &arguments).await;
-            assert_eq!(plan.ways_to("outbox"), ["outbox_pkey"], "{name}, {state}");
+            assert_eq!(plan.ways_to("outbox"), [self.by_number], "{name}, {state}");
             let leases = plan.ways_to("outbox_relay_lanes");
             assert_eq!(leases, ["outbox_relay_lanes_pkey"], "{name}, {state}");
         }

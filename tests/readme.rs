@@ -13,10 +13,11 @@ use self::pages::{blocks, keys, page, quoted, statements};
 use crate::support::{Kafka, Outbox, Receiver, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/chaos.md",
+    "docs/existing-tables.md",
     "docs/failures.md",
     "docs/faults.md",
     "docs/metrics.md",

@@ -1,10 +1,15 @@
 //! `migrate`: makes the outbox and what stands beside it, or prints how.
 //!
-//! Owns the arguments. The SQL is the outbox's.
+//! Owns the arguments. The SQL is the outbox's; what is told of an adoption is in `adopt`.
+
+mod adopt;
 
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
+
 use super::{Done, Exit, Refusal, access, say, settings};
+use crate::outbox::adoption::Wish;
 use crate::outbox::migration::{self, Grant, MigrationError};
 use crate::outbox::names::Names;
 use crate::outbox::session::{Purpose, Session};
@@ -17,6 +22,7 @@ Example:
   outbox-relay migrate --config relay.toml
   outbox-relay migrate --grant-writer shop --grant-relay relay --grant-operator oncall
   outbox-relay migrate --print > outbox.sql
+  outbox-relay migrate --adopt --since 2026-11-20T00:00:00Z --apply
 
 What was applied is remembered beside the outbox, in <table>_relay_migrations. Running it again
 changes nothing. `run` never migrates.")]
@@ -36,7 +42,23 @@ pub(super) struct Migrate {
     /// Let this role read them, and decide about those that are dead
     #[arg(long, value_name = "ROLE")]
     grant_operator: Vec<String>,
+    /// Make a table that is already there the relay's, while services write to it: print the SQL
+    #[arg(long, conflicts_with_all = ["print", "grant_writer", "grant_relay", "grant_operator"])]
+    adopt: bool,
+    /// Do what --adopt prints; may be repeated whenever it was ended
+    #[arg(long, requires = "adopt")]
+    apply: bool,
+    /// Rows that were written since then wait for the relay; without it all count as published
+    #[arg(long, value_name = "TIMESTAMP", requires = "adopt")]
+    since: Option<DateTime<Utc>>,
+    /// How long --adopt lets a service wait for it, in milliseconds, before it gives way
+    #[arg(long, value_name = "N", default_value_t = 1_000, requires = "adopt",
+        value_parser = clap::value_parser!(u32).range(10..=60_000))]
+    lock_timeout_ms: u32,
 }
+
+/// What to do where there is a table.
+const ADOPTING: &str = ": a table that was there before is adopted by `migrate --adopt`";
 
 impl From<MigrationError> for Refusal {
     fn from(error: MigrationError) -> Self {
@@ -44,7 +66,14 @@ impl From<MigrationError> for Refusal {
             MigrationError::Lanes { .. } => Exit::Failed,
             MigrationError::Database(_) => Exit::Unavailable,
         };
-        Self::new(exit, &error)
+        let mut refusal = Self::new(exit, &error);
+        // duplicate_table
+        if let MigrationError::Database(error) = &error
+            && error.code() == Some("42P07")
+        {
+            refusal.text.push_str(ADOPTING);
+        }
+        refusal
     }
 }
 
@@ -56,6 +85,14 @@ impl Migrate {
         } else {
             settings(file)
         }?;
+        if self.adopt {
+            let wish = Wish {
+                lanes: self.lanes,
+                since: self.since,
+                lock_timeout_ms: self.lock_timeout_ms,
+            };
+            return adopt::adopt(&settings, wish, self.apply).await;
+        }
         let names = Names::new(&settings.database.schema, &settings.database.table);
         if self.print {
             return Ok(say(&self.sql(&names)));

@@ -124,7 +124,7 @@ pub fn sequence(generated_always: bool, cache: i64, increment: i64) -> Finding {
             "ALTER the column: SET CACHE 1, SET INCREMENT 1",
         )
     } else {
-        Finding::fine("sequence", "an identity, CACHE 1")
+        Finding::fine("sequence", "numbers come from the database alone, CACHE 1")
     }
 }
 

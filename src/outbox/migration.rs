@@ -23,6 +23,12 @@ const MIGRATIONS: [(i32, &str, &str); 1] = [(
     include_str!("../../migrations/0001_outbox.sql"),
 )];
 
+/// Where the tables beside the outbox begin in the first migration, and where they end.
+const BESIDE: (&str, &str) = (
+    "-- One row a lane: who holds it",
+    "-- Writes one event so that",
+);
+
 const GRANT_WRITER: &str = include_str!("grants/writer.sql");
 const GRANT_RELAY: &str = include_str!("grants/relay.sql");
 const GRANT_OPERATOR: &str = include_str!("grants/operator.sql");
@@ -49,7 +55,7 @@ SELECT lanes FROM {identity}
 ";
 
 /// The number of lanes of a new outbox, where nobody says another.
-const LANES_DEFAULT: u16 = 16;
+pub(super) const LANES_DEFAULT: u16 = 16;
 
 /// Why the tables could not be made or brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +97,20 @@ pub fn print(names: &Names, lanes: Option<u16>) -> String {
     }
     sql.push_str("\nCOMMIT;\n");
     sql
+}
+
+/// The first migration for a table that was there before: all but the table itself and the function that
+/// writes to it.
+pub(super) fn beside(lanes: u16) -> String {
+    let (version, name, template) = MIGRATIONS[0];
+    let beside = template
+        .split_once(BESIDE.0)
+        .and_then(|(_table, rest)| rest.split_once(BESIDE.1))
+        .map(|(beside, _function)| format!("{}{beside}", BESIDE.0))
+        .expect("the template has both places: a test adopts a table by it");
+    let remember = remember(version, name);
+    let sql = beside.replace("{lanes}", &lanes.to_string());
+    format!("{MIGRATIONS_TABLE}\n{sql}\n{remember}\n")
 }
 
 /// The SQL that grants a role what it needs and no more.
@@ -198,12 +218,14 @@ async fn apply_one(
         .await
 }
 
+fn remember(version: i32, name: &str) -> String {
+    let name = super::names::literal(name);
+    format!("INSERT INTO {{migrations}} (version, name) VALUES ({version}, {name});")
+}
+
 /// One migration, and the row that remembers it.
 fn step(names: &Names, lanes: u16, (version, name, template): (i32, &str, &str)) -> String {
-    let remember = format!(
-        "INSERT INTO {{migrations}} (version, name) VALUES ({version}, {});",
-        super::names::literal(name)
-    );
+    let remember = remember(version, name);
     let sql = template.replace("{lanes}", &lanes.to_string());
     names.render(&format!("{sql}\n{remember}\n"))
 }

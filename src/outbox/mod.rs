@@ -8,6 +8,7 @@
 //! - every wait has a deadline, and a session that missed one is closed, never used again;
 //! - statements name tables by quoted, qualified names rendered once, and use no search path.
 
+pub mod adoption;
 pub mod backlog;
 pub mod columns;
 pub mod dead;

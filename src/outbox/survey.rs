@@ -33,7 +33,9 @@ SELECT current_user::text, has_schema_privilege($1, 'USAGE')
 /// `sequence`: locks nothing; the catalog alone.
 const SEQUENCE: &str = "
 /* sequence */
-SELECT a.attidentity = 'a', s.seqcache, s.seqincrement
+SELECT a.attidentity = 'a' OR EXISTS (SELECT FROM pg_trigger AS t
+        WHERE t.tgrelid = a.attrelid AND t.tgname = {number_text} AND t.tgenabled IN ('O', 'A')),
+    s.seqcache, s.seqincrement
 FROM pg_sequence AS s, pg_attribute AS a
 WHERE s.seqrelid = {sequence_text}::regclass
     AND a.attrelid = {outbox_text}::regclass AND a.attname = 'seq'

@@ -55,6 +55,15 @@ impl Outbox {
         }
     }
 
+    /// The same outbox, whose events go to another topic.
+    pub(crate) fn led_to(mut self, topic: String) -> Self {
+        self.settings.retain(|(key, _)| key != "route.topic");
+        self.settings
+            .push(("route.topic".to_owned(), topic.clone()));
+        self.topic = topic;
+        self
+    }
+
     /// The database's address for another role.
     pub(crate) fn url_as(&self, role: &str, password: &str) -> String {
         let (scheme, rest) = self.database.url().split_once("://").expect("it is a URL");
