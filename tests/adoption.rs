@@ -241,6 +241,21 @@ async fn an_adoption_that_is_killed_half_way_loses_repeats_and_reorders_nothing(
 }
 
 #[tokio::test]
+async fn what_takes_long_is_told_while_it_does() {
+    let outbox = table(PLAIN).await;
+    let mut holder = outbox.pool.begin().await.expect("a session is free");
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+        .execute(&mut *holder)
+        .await
+        .expect("it looks at something else");
+    let mut verb = adopt(&outbox, &["--apply"], &PLAIN_LACKS);
+    verb.logs("the index: waiting for old snapshots", SOON)
+        .await;
+    holder.rollback().await.expect("it has seen enough");
+    assert_eq!(verb.wait_exit(SOON).await, 0);
+}
+
+#[tokio::test]
 async fn without_since_all_that_is_there_counts_as_published_and_what_comes_is_not() {
     let outbox = table(&PLAIN.replace(", \n    published_at timestamp NULL", "")).await;
     outbox

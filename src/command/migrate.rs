@@ -91,7 +91,7 @@ impl Migrate {
                 since: self.since,
                 lock_timeout_ms: self.lock_timeout_ms,
             };
-            return adopt::adopt(&settings, wish, self.apply).await;
+            return Box::pin(adopt::adopt(&settings, wish, self.apply)).await;
         }
         let names = Names::new(&settings.database.schema, &settings.database.table);
         if self.print {

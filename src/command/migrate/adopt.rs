@@ -36,7 +36,10 @@ pub(super) async fn adopt(settings: &Settings, wish: Wish, applies: bool) -> Don
         Access::new(url, "migrate", STEP_MS).map_err(|error| Refusal::new(Exit::Usage, &error))?;
     let mut session = Session::new(&access, Purpose::Command);
     let done = if applies {
-        apply(settings, wish, &mut session).await
+        let mut onlooker = Session::new(&access, Purpose::Look);
+        let done = apply(settings, wish, (&mut session, &mut onlooker)).await;
+        onlooker.close().await;
+        done
     } else {
         print(settings, wish, &mut session).await
     };
@@ -54,7 +57,11 @@ async fn print(settings: &Settings, wish: Wish, session: &mut Session) -> Done {
     Ok(say(&format!("{about}\n{}", adoption.script())))
 }
 
-async fn apply(settings: &Settings, wish: Wish, session: &mut Session) -> Done {
+async fn apply(
+    settings: &Settings,
+    wish: Wish,
+    (session, onlooker): (&mut Session, &mut Session),
+) -> Done {
     take_turn(session, &settings.database).await?;
     let adoption = Adoption::look(session, &settings.database, wish).await?;
     let outbox = adoption.names().outbox();
@@ -71,7 +78,7 @@ async fn apply(settings: &Settings, wish: Wish, session: &mut Session) -> Done {
             (told_ms, last) = (now_ms, word);
         }
     };
-    adoption.apply(session, &mut progress).await?;
+    adoption.apply(session, onlooker, &mut progress).await?;
     migration::apply(session, adoption.names(), None).await?;
     Ok(say(&format!(
         "{outbox} is adopted now: a relay may serve it"
@@ -80,8 +87,11 @@ async fn apply(settings: &Settings, wish: Wish, session: &mut Session) -> Done {
 
 /// What the SQL would do to which rows, as comments.
 fn about(adoption: &Adoption, waiting: &[(String, i64)]) -> String {
-    let rows = grouped(adoption.rows());
-    let mut lines = vec![format!("{}: about {rows} rows.", adoption.names().outbox())];
+    let outbox = adoption.names().outbox();
+    let mut lines = vec![match adoption.rows() {
+        0 => format!("{outbox}: no vacuum has counted its rows yet."),
+        rows => format!("{outbox}: about {} rows.", grouped(rows)),
+    }];
     if let Some(since) = adoption.since() {
         let sum = grouped(waiting.iter().map(|(_, rows)| rows).sum());
         lines.push(format!("Since {} there are {sum} that wait:", time(since)));

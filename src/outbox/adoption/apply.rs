@@ -30,16 +30,28 @@ const BROKEN: &str = "
 SELECT EXISTS (SELECT FROM pg_index AS i WHERE i.indexrelid = to_regclass($1) AND NOT i.indisvalid)
 ";
 
+/// `index_progress`: locks nothing; what the server tells of an index that is being built. Whom it waits
+/// for, and how much of the table is read.
+const PROGRESS: &str = "
+/* index_progress */
+SELECT p.phase || coalesce(', ' || 100 * p.blocks_done / nullif(p.blocks_total, 0) || ' %', '')
+FROM pg_stat_progress_create_index AS p WHERE p.relid = {outbox_text}::regclass LIMIT 1
+";
+
+/// Between two looks at an index that is being built.
+const LOOK: Duration = Duration::from_secs(2);
 /// Between two tries for a lock: those who came meanwhile go first.
 const PAUSE: Duration = Duration::from_millis(500);
 /// So many tries are enough, some ten minutes of them.
 const TRIES: u32 = 600;
 
 impl Adoption {
-    /// Runs every step that is not done; tells of each before it is begun.
+    /// Runs every step that is not done; tells of each before it is begun, and of what takes long by
+    /// another session that looks on.
     pub async fn apply(
         &self,
         session: &mut Session,
+        onlooker: &mut Session,
         tell: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), AdoptionError> {
         for step in steps(&self.names, &self.table, self.wish) {
@@ -51,7 +63,8 @@ impl Adoption {
                 }
                 Step::Index(name, sql) => {
                     tell(&format!("building the index {name}"));
-                    self.build(session, &name, sql).await?;
+                    self.make_way(session, &name).await?;
+                    self.build((session, onlooker), sql, tell).await?;
                 }
                 Step::Number(sql) => self.number(session, &sql, tell).await?,
                 Step::Drop(sql) => execute(session, sql).await?,
@@ -64,14 +77,9 @@ impl Adoption {
         Ok(())
     }
 
-    /// Builds an index beside writers, whatever is left of an earlier try. It waits for its lock as long
-    /// as it must: nobody waits behind it.
-    async fn build(
-        &self,
-        session: &mut Session,
-        name: &str,
-        sql: String,
-    ) -> Result<(), OutboxError> {
+    /// Removes what an earlier try left of an index. From here on it waits for its locks as long as it
+    /// must: nobody waits behind it.
+    async fn make_way(&self, session: &mut Session, name: &str) -> Result<(), OutboxError> {
         let qualified = self.names.render(&format!("{{schema}}.{name}"));
         execute(session, "SET lock_timeout = 0".to_owned()).await?;
         let asked = qualified.clone();
@@ -84,7 +92,35 @@ impl Adoption {
         if is_broken {
             execute(session, format!("DROP INDEX CONCURRENTLY {qualified}")).await?;
         }
-        execute(session, sql).await
+        Ok(())
+    }
+
+    /// Builds an index beside writers, and tells how far it has come.
+    async fn build(
+        &self,
+        (session, onlooker): (&mut Session, &mut Session),
+        sql: String,
+        tell: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), OutboxError> {
+        let question = self.names.render(PROGRESS);
+        let mut building = std::pin::pin!(execute(session, sql));
+        loop {
+            tokio::select! {
+                done = &mut building => return done,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let progress = onlooker
+                .run(async |connection| {
+                    sqlx::query_scalar::<_, String>(AssertSqlSafe(question.as_str()))
+                        .fetch_optional(connection)
+                        .await
+                })
+                .await;
+            // That nobody could look on is no fault of the index.
+            if let Ok(Some(progress)) = progress {
+                tell(&format!("the index: {progress}"));
+            }
+        }
     }
 
     /// Numbers the rows that wait, portion by portion.
