@@ -256,6 +256,38 @@ async fn what_takes_long_is_told_while_it_does() {
 }
 
 #[tokio::test]
+async fn adoptions_take_turns_and_an_index_that_was_left_half_built_is_built_anew() {
+    let outbox = table(PLAIN).await;
+    let mut holder = outbox.pool.begin().await.expect("a session is free");
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+        .execute(&mut *holder)
+        .await
+        .expect("it looks at something else");
+    let mut first = adopt(&outbox, &["--apply"], &PLAIN_LACKS);
+    first.logs("waiting for old snapshots", SOON).await;
+    let mut second = adopt(&outbox, &["--apply"], &PLAIN_LACKS);
+    outbox
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND query LIKE 'CREATE%INDEX CONCURRENTLY%'",
+        )
+        .await;
+    assert_eq!(first.wait_exit(SOON).await, 69);
+    let broken = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
+    let broken = async || -> i64 {
+        sqlx::query_scalar(broken)
+            .fetch_one(&outbox.pool)
+            .await
+            .expect("the catalogue is there")
+    };
+    second.logs("waiting for old snapshots", SOON).await;
+    assert_eq!(broken().await, 1);
+    holder.rollback().await.expect("it has seen enough");
+    assert_eq!(second.wait_exit(SOON).await, 0);
+    assert_eq!(broken().await, 0);
+}
+
+#[tokio::test]
 async fn without_since_all_that_is_there_counts_as_published_and_what_comes_is_not() {
     let outbox = table(&PLAIN.replace(", \n    published_at timestamp NULL", "")).await;
     outbox

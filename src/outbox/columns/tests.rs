@@ -1,6 +1,12 @@
 //! Which tables can be served and how their columns are read, without a database.
 
 use super::*;
+use crate::decide::order::AfterPublish;
+use crate::outbox::backlog::Backlog;
+use crate::outbox::dead::{DeadEvents, Decisions};
+use crate::outbox::mark::Marks;
+use crate::outbox::page::Pages;
+use crate::outbox::status::Status;
 use crate::process::settings::Settings;
 
 /// The settings of a database with these names for columns.
@@ -154,4 +160,41 @@ fn a_name_of_a_column_can_end_no_quotation() {
     found.insert("to\"pic".to_owned(), text);
     let columns = read(&settings(&[("topic", "to\"pic")]), &found);
     assert_eq!(columns["topic"], "o.\"to\"\"pic\"");
+}
+
+#[test]
+fn no_statement_keeps_a_placeholder_whatever_the_table() {
+    let theirs = table(&[
+        ("id", "int8"),
+        ("aggregatetype", "varchar"),
+        ("aggregateid", "int8?"),
+        ("type", "varchar?"),
+        ("payload", "bytea"),
+        ("published_at", "timestamp?"),
+    ]);
+    for columns in [
+        Columns::ours(),
+        Columns::of(&settings(&DEBEZIUM), &theirs).expect("it can be served"),
+    ] {
+        let names = Names::new("public", "outbox").with(columns);
+        let nobody = uuid::Uuid::nil();
+        let pages = Pages::new(&names, nobody, 1_000);
+        let mut statements: Vec<String> = Status::statements(&names).into();
+        let backlog = Backlog::new(&names, nobody);
+        let marks =
+            [AfterPublish::Mark, AfterPublish::Delete].map(|after| Marks::new(&names, after));
+        let (events, decisions) = (DeadEvents::new(&names), Decisions::new(&names));
+        let others = [backlog.statement()]
+            .into_iter()
+            .chain(marks.iter().map(Marks::statement))
+            .chain(pages.statements().map(|(_, statement)| statement))
+            .chain(events.statements().map(|(_, statement)| statement))
+            .chain(decisions.statements().map(|(_, statement)| statement));
+        statements.extend(others.map(str::to_owned));
+        for statement in statements {
+            let mut braces = statement.match_indices('{');
+            let all_arrays = braces.all(|(at, _)| statement[..at].ends_with('\''));
+            assert!(all_arrays, "{statement}");
+        }
+    }
 }
