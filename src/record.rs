@@ -6,8 +6,12 @@
 //!
 //! Invariant: `size_bytes` is never below what the client will count for the same record.
 
+mod schema;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use self::schema::{SchemaFile, SchemaName, SchemaOrigin, SchemaType};
 
 /// What the client adds to key, value and headers when it measures a record, in bytes, rounded up.
 /// librdkafka counts its own message overhead the same way (`RD_KAFKAP_MESSAGE_OVERHEAD`).
@@ -35,6 +39,8 @@ pub struct Record {
     pub timestamp_ms: i64,
     /// Its partition, where that is not left to the key.
     pub partition: Option<i32>,
+    /// What its value is encoded by when it is handed over; none where it goes as it is.
+    pub schema: Option<Arc<SchemaName>>,
     /// Key, value, then name and value of each header; before each its length.
     fields: Vec<u8>,
     headers: usize,
@@ -58,6 +64,7 @@ impl Record {
             topic,
             timestamp_ms,
             partition: None,
+            schema: None,
             fields,
             headers: 0,
         }

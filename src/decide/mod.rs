@@ -15,6 +15,7 @@ pub mod pattern;
 pub mod reading;
 pub mod rename;
 pub mod route;
+pub mod schema;
 pub mod share;
 pub mod sqlstate;
 pub mod standing;
