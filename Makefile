@@ -17,6 +17,7 @@ demo: ## run the relay on a throw-away PostgreSQL and Kafka; ARGS="--for 20s" en
 test: ## run every test, on real PostgreSQL and real Apache Kafka
 	@scripts/stage 'what the tests need' scripts/install test
 	@scripts/stage "Apache Kafka's jars" scripts/kafka-jars
+	@scripts/stage 'the schema registry' scripts/registry-jars
 	@scripts/stage 'build' cargo test --locked --no-run
 	@scripts/stage 'tests' cargo test --locked $(ARGS)
 

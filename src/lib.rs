@@ -10,9 +10,10 @@
 //! 4  relay     the loop that polls, publishes and marks; the keeper of leases
 //!    dev       a throw-away world to try it in
 //! 3  outbox    PostgreSQL      kafka  the producer      http  probes, metrics
+//!    registry  schemas of values
 //! 2  process   settings, telemetry, metrics, shutdown, clock
-//! 1  decide    window, reading, share, pace, back-off, template, route, envelope, debezium, verdict: values in,
-//!              values out
+//! 1  decide    window, reading, share, pace, back-off, template, route, envelope, debezium, schema,
+//!              verdict: values in, values out
 //! 0  event  record  outcome  readiness
 //! ```
 
@@ -27,4 +28,5 @@ pub mod outcome;
 pub mod process;
 pub mod readiness;
 pub mod record;
+pub mod registry;
 pub mod relay;

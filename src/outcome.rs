@@ -47,18 +47,21 @@ pub enum Class {
     Transient,
     /// The producer can no longer be used and must be rebuilt.
     ProducerDead,
+    /// Its schema is not known: the registry does not answer, or does not have it yet.
+    Registry,
     /// Nothing is wrong with it: it found no room, or bad company. It may go a moment later.
     BackPressure,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Record,
         Self::Topic,
         Self::Cluster,
         Self::Transient,
         Self::ProducerDead,
+        Self::Registry,
         Self::BackPressure,
     ];
 
@@ -78,6 +81,7 @@ impl fmt::Display for Class {
             Self::Cluster => "cluster",
             Self::Transient => "transient",
             Self::ProducerDead => "producer_dead",
+            Self::Registry => "registry",
             Self::BackPressure => "back_pressure",
         })
     }

@@ -34,6 +34,7 @@ mod privileges;
 mod reading;
 mod readme;
 mod routes;
+mod schemas;
 mod secrets;
 mod secure;
 mod sessions;

@@ -13,7 +13,7 @@ use self::pages::{blocks, keys, page, quoted, statements};
 use crate::support::{Kafka, Outbox, Receiver, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/chaos.md",
@@ -24,6 +24,7 @@ const PAGES: [&str; 10] = [
     "docs/writers.md",
     "docs/operations.md",
     "docs/routes.md",
+    "docs/schema-registry.md",
 ];
 
 /// An outbox beside a table of orders, as a service has it.

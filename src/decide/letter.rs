@@ -5,7 +5,8 @@
 //! it.
 //!
 //! Invariant: the original key, value and headers are there unchanged, in either form; a value that
-//! is no JSON stands in a document as base64.
+//! is no JSON stands in a document as base64, and one that was to be encoded by a schema stands there as
+//! it was before, beside the name of the schema's subject.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -92,6 +93,9 @@ pub fn letter(
     ];
     for (name, value) in reasons {
         letter.push_header(name, Some(value.as_bytes()));
+    }
+    if let Some(schema) = &record.schema {
+        letter.push_header("dead_letter_subject", Some(schema.subject.as_bytes()));
     }
     letter
 }

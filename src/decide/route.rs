@@ -15,7 +15,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,10 +25,12 @@ use super::envelope::Form;
 use super::order::Order;
 use super::pattern::Pattern;
 use super::rename::Rename;
+use super::schema::SchemaRule;
 use super::template::{Source, Template, field_text};
 use super::topic::{Allowed, check_topic};
 use crate::event::Event;
 use crate::outcome::Defect;
+use crate::record::SchemaName;
 
 /// How many names are remembered before all are forgotten: far above any sane number of topics,
 /// and small enough that rows which invent names cost no memory.
@@ -54,6 +56,8 @@ pub struct Route {
     pub order: Order,
     /// What becomes of those that fail for good.
     pub on_dead: OnDead,
+    /// Which schema their values are encoded by; none where they go as they are.
+    pub schema: Option<SchemaRule>,
 }
 
 /// Every route, and the topics that they may lead to.
@@ -63,6 +67,8 @@ pub struct Routes {
     routes: Vec<Route>,
     allowed: Allowed,
     known: HashSet<Arc<str>>,
+    /// The schemas met so far, by the place of their route and their subject.
+    schemas: HashMap<(usize, String), Arc<SchemaName>>,
     /// Where names are written before they are known.
     name: String,
 }
@@ -150,6 +156,7 @@ impl Routes {
             routes,
             allowed,
             known: HashSet::new(),
+            schemas: HashMap::new(),
             name: String::new(),
         }
     }
@@ -174,6 +181,44 @@ impl Routes {
             written.and_then(|()| intern(&mut self.known, &self.allowed, &self.name))
         };
         (route, topic)
+    }
+
+    /// Whether any route has a schema.
+    pub fn have_schemas(&self) -> bool {
+        self.routes.iter().any(|route| route.schema.is_some())
+    }
+
+    /// The schemas of routes whose events all have the same one.
+    pub fn fixed_schemas(&self) -> impl Iterator<Item = SchemaName> {
+        let named = |route: &Route| route.schema.as_ref()?.fixed(route.topic.only_text());
+        self.routes.iter().filter_map(named)
+    }
+
+    /// Which schema the value of an event is encoded by that goes to this topic.
+    pub fn schema(
+        &mut self,
+        event: &Event,
+        topic: &str,
+    ) -> Result<Option<Arc<SchemaName>>, Defect> {
+        if !self.have_schemas() {
+            return Ok(None);
+        }
+        let place = self.place_of(event);
+        let Some(rule) = &self.routes[place].schema else {
+            return Ok(None);
+        };
+        let mut subject = String::with_capacity(2 * topic.len());
+        rule.write_subject(event, topic, &mut subject)?;
+        let key = (place, subject);
+        if let Some(known) = self.schemas.get(&key) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        if self.schemas.len() >= KNOWN_MAX {
+            self.schemas.clear();
+        }
+        let name = Arc::new(rule.name(key.1.clone()));
+        self.schemas.insert(key, Arc::clone(&name));
+        Ok(Some(name))
     }
 
     /// The name of the route of one event.

@@ -42,7 +42,7 @@ impl Arrivals {
             Err(Class::Cluster | Class::Transient | Class::ProducerDead) => {
                 self.abandoned.fetch_add(1, Ordering::Relaxed);
             }
-            Err(Class::Record | Class::Topic | Class::BackPressure) => {}
+            Err(Class::Record | Class::Topic | Class::Registry | Class::BackPressure) => {}
         }
         self.landed.fetch_add(1, Ordering::Relaxed);
     }

@@ -17,6 +17,7 @@ mod problems;
 mod properties;
 mod routes;
 mod schema;
+mod schemas;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub routes: Vec<RouteSpec>,
     /// Which topics rows may reach, and how topics are to be.
     pub topics: Topics,
+    /// Where the schemas are that routes encode by.
+    pub schema_registry: SchemaRegistry,
     /// What becomes of rows that fail.
     pub failure: Failure,
     /// What a record says of its origin.
@@ -158,6 +161,23 @@ pub struct Topics {
     pub declare: Vec<Declaration>,
     /// Whether `run` makes those that are missing.
     pub create_on_start: bool,
+}
+
+/// Where the schemas are that routes encode by.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SchemaRegistry {
+    /// Registries that say the same, in the order in which they are asked.
+    pub urls: Vec<String>,
+    /// Who asks; empty for nobody in particular.
+    pub username: String,
+    /// The password of that user.
+    pub password: Secret,
+    /// A file with the authorities that are trusted; empty for those of the machine.
+    pub ca_file: String,
+    /// What a registry has for one answer.
+    pub timeout_ms: u64,
+    /// How often the newest versions are read again.
+    pub refresh_ms: u64,
 }
 
 /// What becomes of rows that fail.
@@ -257,7 +277,8 @@ fn merge(file: Option<&Path>, env: &BTreeMap<String, String>, problems: &mut Pro
     let env = layers::environment(pairs, &schema, problems);
     let mut layers = vec![default, file, env];
     let secrets = secret::from_files(&lay(&layers), problems);
-    layers.push(secrets);
+    let schemas = schemas::from_files(&lay(&layers), problems);
+    layers.extend([secrets, schemas]);
     lay(&layers)
 }
 

@@ -18,6 +18,7 @@ use crate::outbox::error::OutboxError;
 use crate::outcome::{Class, Failure, Report};
 use crate::process::clock;
 use crate::readiness::{Circuit, Readiness};
+use crate::registry;
 
 /// The probes are told this often, in milliseconds.
 const OBSERVE_MS: u64 = 250;
@@ -86,6 +87,8 @@ pub(super) struct Health {
     kafka: watch::Receiver<Option<Trouble>>,
     /// Whether Kafka answers while nothing is sent to it.
     kafka_answers: watch::Receiver<bool>,
+    /// Which schemas records wait for, where routes have schemas.
+    registry: Option<watch::Receiver<registry::Trouble>>,
     reading: Database,
     marking: Database,
     keeping: Database,
@@ -104,11 +107,13 @@ impl Health {
         probes: watch::Sender<Readiness>,
         kafka: watch::Receiver<Option<Trouble>>,
         kafka_answers: watch::Receiver<bool>,
+        registry: Option<watch::Receiver<registry::Trouble>>,
     ) -> Self {
         Self {
             probes,
             kafka,
             kafka_answers,
+            registry,
             reading: Database::default(),
             marking: Database::default(),
             keeping: Database::default(),
@@ -215,6 +220,11 @@ impl Health {
         if now_ms > self.landed_ms + STUCK_MS || !*self.kafka_answers.borrow() {
             reasons.push(format!("kafka: {}", self.why_stuck()));
         }
+        let schema = self
+            .registry
+            .as_ref()
+            .and_then(|told| told.borrow().clone());
+        reasons.extend(schema.map(|why| format!("schema registry: {why}")));
         let readiness = Readiness {
             ready: reasons.is_empty(),
             starting: false,

@@ -79,6 +79,7 @@ use crate::process::metrics::Metrics;
 use crate::process::settings::{self, Settings};
 use crate::process::shutdown::Shutdown;
 use crate::readiness::Readiness;
+use crate::registry::{self, RegistryError, Schemas};
 
 /// The largest record that librdkafka takes by default (`message.max.bytes`), in bytes.
 const RECORD_BYTES_MAX: u64 = 1_000_000;
@@ -101,6 +102,9 @@ pub enum RelayError {
     /// The database cannot be addressed.
     #[error(transparent)]
     Database(#[from] OutboxError),
+    /// The registry of schemas cannot be asked.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// The Kafka client refuses its properties.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
@@ -122,6 +126,7 @@ pub async fn run(
     metrics: Metrics,
 ) -> Result<Option<Ended>, RelayError> {
     let mut plan = Plan::new(settings, metrics)?;
+    let schemas = plan.start_schemas()?;
     let kafka = kafka_config(settings);
     // It takes half a second to its first record, which passes while all else is looked at.
     let producer = producer::start(kafka.clone())?;
@@ -130,7 +135,7 @@ pub async fn run(
         agreed = start::wait_for_dependencies(&mut plan, &admin, options, &probes) => agreed?,
         () = shutdown.wait() => return Ok(None),
     }
-    let ended = plan.run(producer, admin, shutdown, probes).await;
+    let ended = plan.run(producer, admin, schemas, (shutdown, probes)).await;
     Ok(Some(ended))
 }
 
@@ -196,8 +201,8 @@ impl Plan {
         self,
         (publisher, landings): (KafkaPublisher, mpsc::UnboundedReceiver<Landing>),
         admin: Admin,
-        shutdown: Shutdown,
-        probes: watch::Sender<Readiness>,
+        schemas: Option<Arc<Schemas>>,
+        (shutdown, probes): (Shutdown, watch::Sender<Readiness>),
     ) -> Ended {
         let publisher = Arc::new(publisher);
         let warden = warden::start(
@@ -225,7 +230,8 @@ impl Plan {
             self.metrics.clone(),
             stop_sampling,
         ));
-        let health = Health::new(probes, publisher.trouble(), told.answers);
+        let registry = schemas.as_ref().map(|schemas| schemas.trouble());
+        let health = Health::new(probes, publisher.trouble(), told.answers, registry);
         let relay = &self.settings.relay;
         let limits = Limits {
             rows: relay.window_rows,
@@ -241,6 +247,7 @@ impl Plan {
             publisher: Outgoing {
                 publisher: Arc::clone(&publisher),
                 letters: self.settings.failure.dead_letter_format,
+                schemas: schemas.clone(),
             },
             landings,
             news,
@@ -258,6 +265,16 @@ impl Plan {
         probe.abort();
         see_off(tasks, &publisher).await;
         ended
+    }
+
+    /// Starts asking for schemas, if any route has one, and first for those that are known to be needed.
+    fn start_schemas(&self) -> Result<Option<Arc<Schemas>>, RegistryError> {
+        if !self.routes.have_schemas() {
+            return Ok(None);
+        }
+        let schemas = registry::start(&self.settings.schema_registry)?;
+        schemas.want(self.routes.fixed_schemas().map(Arc::new));
+        Ok(Some(schemas))
     }
 
     fn start_keeper(&self, ties: Ties) -> (mpsc::UnboundedSender<news::Errand>, JoinHandle<()>) {

@@ -102,6 +102,11 @@ impl Reader {
                     .record(&fetched.event, &route.form, Arc::clone(topic))
             }
         };
+        let (order, on_dead) = (route.order, route.on_dead);
+        let content = content.and_then(|mut record| {
+            record.schema = self.routes.schema(&fetched.event, &record.topic)?;
+            Ok(record)
+        });
         Candidate {
             at: fetched.event.at,
             key: fetched.event.key,
@@ -109,8 +114,8 @@ impl Reader {
             available_us: fetched.available_us,
             wait_ms: fetched.event.wait_ms,
             judged,
-            order: route.order,
-            on_dead: route.on_dead,
+            order,
+            on_dead,
             content: content.map_err(Failure::from),
         }
     }

@@ -22,8 +22,6 @@ use super::{Proxy, eventually, variable};
 
 /// How long a broker may take to start or to stop on a busy machine.
 const BROKER_WITHIN: Duration = Duration::from_secs(90);
-/// How long the jars may take to arrive over a slow line.
-const JARS_WITHIN: Duration = Duration::from_mins(15);
 /// How long one question to a broker may take.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -316,19 +314,7 @@ impl Drop for OwnBroker {
 
 /// The folder of Apache Kafka's jars, which the script knows, and fetches where they are missing.
 async fn jars() -> PathBuf {
-    let script = super::repository().join("scripts/kafka-jars");
-    let fetching = tokio::process::Command::new(script)
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(JARS_WITHIN, fetching)
-        .await
-        .expect("the jars arrive in time")
-        .expect("scripts/kafka-jars can be run");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "scripts/kafka-jars: {errors}");
-    let printed = String::from_utf8(output.stdout).expect("the script prints a path");
-    PathBuf::from(printed.trim_end())
+    process::printed_by("scripts/kafka-jars").await
 }
 
 /// A new cluster's identity: 16 bytes in URL-safe base64, and 21 hexadecimal digits and an A are.

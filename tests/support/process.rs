@@ -24,6 +24,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::eventually;
 
+/// How long what a script fetches may take to arrive over a slow line.
+const FETCHED_WITHIN: Duration = Duration::from_mins(15);
+
 /// An order to the nursery.
 struct Birth {
     command: Command,
@@ -85,6 +88,22 @@ pub(super) fn mortal(signal: &str, user: Option<User>, program: &Path) -> Comman
         .stdin(Stdio::null())
         .process_group(0);
     command
+}
+
+/// The folder that a script of the repository prints, which fetches what is missing there.
+pub(super) async fn printed_by(script: &str) -> PathBuf {
+    let fetching = tokio::process::Command::new(super::repository().join(script))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(FETCHED_WITHIN, fetching)
+        .await
+        .unwrap_or_else(|_| panic!("{script} has not ended in time"))
+        .unwrap_or_else(|error| panic!("{script} cannot be run: {error}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {errors}");
+    let printed = String::from_utf8(output.stdout).expect("the script prints a path");
+    PathBuf::from(printed.trim_end())
 }
 
 /// A running child.

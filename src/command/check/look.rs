@@ -6,6 +6,7 @@
 
 mod declared;
 mod others;
+mod schemas;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,6 +40,8 @@ pub(super) async fn look(settings: Settings, access: &Access) -> Vec<Finding> {
     };
     look.at_settings();
     let seen = look.at_database().await;
+    look.at_schemas(seen.kinds.as_deref().unwrap_or_default())
+        .await;
     look.at_kafka(seen).await;
     look.session.close().await;
     look.findings

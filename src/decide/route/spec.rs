@@ -17,6 +17,7 @@ use crate::decide::envelope::{Form, Format};
 use crate::decide::order::Order;
 use crate::decide::pattern::Pattern;
 use crate::decide::rename::{Rename, RenameSpec};
+use crate::decide::schema::{SchemaRule, SchemaSpec};
 use crate::decide::template::Template;
 use crate::decide::topic::check_topic;
 
@@ -60,6 +61,8 @@ pub struct RouteSpec {
     pub rename: Option<RenameSpec>,
     /// What counts in Debezium's format alone.
     pub debezium: Option<DebeziumSpec>,
+    /// The schema by which their values are encoded.
+    pub schema: Option<SchemaSpec>,
 }
 
 /// Which events a route is about, as it is written: a glob, or a regular expression between slashes.
@@ -101,6 +104,15 @@ impl Faults {
         text.and_then(|text| self.sort(key, Pattern::parse(text)))
     }
 
+    fn schema(&mut self, spec: &SchemaSpec) -> Option<SchemaRule> {
+        let read = spec.read();
+        let (key, rule) = match read {
+            Ok(rule) => ("schema", Ok(rule)),
+            Err((key, reason)) => (key, Err(reason)),
+        };
+        self.sort(&format!("schema.{key}"), rule)
+    }
+
     fn template(&mut self, key: &str, text: &str) -> Option<Template> {
         self.sort(
             key,
@@ -134,6 +146,10 @@ impl RouteSpec {
         }
         let format = self.format.unwrap_or(usual.format);
         let debezium = self.debezium(format, (partition.as_ref(), &headers), &mut faults);
+        let schema = self
+            .schema
+            .as_ref()
+            .and_then(|schema| faults.schema(schema));
         match topic {
             Some(topic) if faults.0.is_empty() => Ok(Route {
                 matcher,
@@ -148,6 +164,7 @@ impl RouteSpec {
                 },
                 order: self.order.unwrap_or(usual.order),
                 on_dead: self.on_dead.unwrap_or(usual.on_dead),
+                schema,
             }),
             Some(_) | None => Err(faults.0),
         }

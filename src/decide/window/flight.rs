@@ -94,11 +94,14 @@ impl Window {
             }
             Err(failure) => {
                 let is_own = match failure.class {
-                    Class::Record => true,
+                    // Where the relay itself refuses, Kafka was not asked.
+                    Class::Record => failure.code != 0,
                     Class::Transient => was_flowing,
-                    Class::Topic | Class::Cluster | Class::ProducerDead | Class::BackPressure => {
-                        false
-                    }
+                    Class::Topic
+                    | Class::Cluster
+                    | Class::ProducerDead
+                    | Class::Registry
+                    | Class::BackPressure => false,
                 };
                 if is_own {
                     row.attempts += 1;
@@ -233,7 +236,7 @@ impl Window {
                 Some(due_ms) => due_ms,
                 None => return self.evict(queue_id, &row, now_ms),
             },
-            Class::Cluster | Class::Transient | Class::ProducerDead => {
+            Class::Cluster | Class::Transient | Class::ProducerDead | Class::Registry => {
                 if self.room.is_over_share(&topic) {
                     return self.evict(queue_id, &row, now_ms);
                 }

@@ -301,7 +301,11 @@ impl Window {
                     }
                 }
             }
-            Class::Cluster | Class::Transient | Class::ProducerDead | Class::BackPressure => {
+            Class::Cluster
+            | Class::Transient
+            | Class::ProducerDead
+            | Class::Registry
+            | Class::BackPressure => {
                 row.failures += 1;
                 row.due_ms = now_ms + self.retry_ms(&row);
                 self.wait_as_letter(queue_id, row, now_ms);

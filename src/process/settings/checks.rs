@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use config::Config;
 
 use super::problems::Problems;
-use super::{properties, routes};
+use super::{properties, routes, schemas};
 use crate::decide::dead::LetterTopic;
 use crate::decide::topic::Allowed;
 
@@ -26,6 +26,8 @@ pub(super) const BOUNDS: &[(&str, i64, i64)] = &[
     ("relay.poll_interval_ms", 1, 1_000),
     ("relay.idle_poll_interval_ms", 1, 60_000),
     ("relay.shutdown_grace_ms", 1_000, 600_000),
+    ("schema_registry.timeout_ms", 100, 60_000),
+    ("schema_registry.refresh_ms", 1_000, 86_400_000),
     ("failure.attempts_max", 0, 1_000_000),
     ("failure.backoff_min_ms", 10, 60_000),
     ("failure.backoff_max_ms", 10, 600_000),
@@ -77,6 +79,7 @@ pub(super) fn all(config: &Config, problems: &mut Problems) {
         problems,
     );
     topics(config, problems);
+    schemas::check(config, problems);
     routes::check(config, problems);
 }
 

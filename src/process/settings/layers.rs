@@ -44,6 +44,11 @@ impl Layer {
         self.columns.insert(name.to_owned(), value);
     }
 
+    /// Sets all routes.
+    pub(super) fn set_routes(&mut self, routes: Vec<Value>) {
+        self.routes = Some(routes);
+    }
+
     /// Sets a property of Kafka's client; true if it was set before.
     pub(super) fn set_property(&mut self, name: &str, value: String) -> bool {
         let value = Value::new(None, value);
@@ -180,7 +185,7 @@ fn compare(
     let mut layer = Layer::default();
     for (section, value) in tree {
         if section == "routes" {
-            layer.routes = Some(routes::shaped(value, origin, problems));
+            layer.set_routes(routes::shaped(value, origin, problems));
             continue;
         }
         if !schema.sections().contains(&section.as_str()) {

@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Texts,
     /// A table with these keys.
     Table(&'static [(&'static str, Kind)]),
+    /// Text, or a whole number as text.
+    TextOrNumber,
 }
 
 /// The keys of a route.
@@ -43,6 +45,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("headers", Kind::Texts),
     ("rename", Kind::Table(RENAME)),
     ("debezium", Kind::Table(DEBEZIUM)),
+    ("schema", Kind::Table(SCHEMA)),
 ];
 
 /// The keys of what becomes of a topic.
@@ -66,6 +69,16 @@ pub(super) const DEBEZIUM: &[(&str, Kind)] = &[
     ("envelope", Kind::Texts),
     ("schema_name", Kind::Text),
     ("types", Kind::Texts),
+];
+
+/// The keys of the schema of a route's values.
+const SCHEMA: &[(&str, Kind)] = &[
+    ("type", Kind::Word(&["avro", "json"])),
+    ("subject", Kind::Word(&["topic", "record", "topic-record"])),
+    ("record", Kind::Text),
+    ("version", Kind::TextOrNumber),
+    ("file", Kind::Text),
+    ("register", Kind::Flag),
 ];
 
 /// The keys of what a route is about.
@@ -212,6 +225,12 @@ impl Shape<'_> {
                 let table = self.table(path, value, keys)?;
                 Some(Value::new(None, table))
             }
+            Kind::TextOrNumber => {
+                if let ValueKind::I64(number) = value.kind {
+                    return Some(Value::new(None, number.to_string()));
+                }
+                self.text(path, value).map(|text| Value::new(None, text))
+            }
         }
     }
 
@@ -257,9 +276,14 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
         match spec.read(&unseen) {
             Ok(route) if place + 1 < specs.len() => reached(&path, &route, problems),
             Ok(_) => {}
-            Err(faults) => faults
-                .into_iter()
-                .for_each(|fault| problems.add(&format!("{path}.{}", fault.key), fault.reason)),
+            Err(faults) => {
+                for fault in faults {
+                    let path = format!("{path}.{}", fault.key);
+                    if !problems.name(&path) {
+                        problems.add(&path, fault.reason);
+                    }
+                }
+            }
         }
     }
 }

@@ -37,14 +37,19 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The layer of what stands in the files that `database.url_file` and the `..._file` properties
-/// name.
+/// The layer of what stands in the files that `database.url_file`, `schema_registry.password_file` and
+/// the `..._file` properties name.
 pub(super) fn from_files(config: &Config, problems: &mut Problems) -> Layer {
     let mut layer = Layer::default();
     let text = |path: &str| config.get_string(path).unwrap_or_default();
     let (url, file) = (text("database.url"), text("database.url_file"));
     if let Some(secret) = read("database.url", &url, &file, problems) {
         layer.set("database", "url", Value::new(None, secret));
+    }
+    let path = "schema_registry.password";
+    let (password, file) = (text(path), text("schema_registry.password_file"));
+    if let Some(secret) = read(path, &password, &file, problems) {
+        layer.set("schema_registry", "password", Value::new(None, secret));
     }
     let given = properties::of(config);
     for (key, file) in &given {

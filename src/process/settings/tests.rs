@@ -6,6 +6,7 @@ mod declarations;
 mod inline;
 mod properties;
 mod routes;
+mod schemas;
 mod secrets;
 mod values;
 

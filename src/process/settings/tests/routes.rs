@@ -252,7 +252,7 @@ fn a_fault_of_the_usual_is_told_once_and_not_of_each_route() {
 }
 
 /// Two values of each key that decides about the way of an event, by section.
-const WAYS: [(&str, &str, [&str; 2]); 18] = [
+const WAYS: [(&str, &str, [&str; 2]); 19] = [
     ("route", "topic", ["'a'", "'b'"]),
     ("route", "key", ["''", "'{id}'"]),
     ("route", "format", ["'raw'", "'event'"]),
@@ -297,6 +297,11 @@ const WAYS: [(&str, &str, [&str; 2]); 18] = [
         "[routes]",
         "debezium",
         ["{ tombstones = true }", "{ tombstones = false }"],
+    ),
+    (
+        "[routes]",
+        "schema",
+        ["{ type = 'avro' }", "{ type = 'json' }"],
     ),
 ];
 

@@ -61,6 +61,24 @@ const EFFECTS: &[Effect] = &[
     ("topics.create_on_start", "true", |s| {
         s.topics.create_on_start
     }),
+    ("schema_registry.urls", "http://a:1,https://b/x", |s| {
+        s.schema_registry.urls == ["http://a:1", "https://b/x"]
+    }),
+    ("schema_registry.username", "relay", |s| {
+        s.schema_registry.username == "relay"
+    }),
+    ("schema_registry.password", "canary", |s| {
+        s.schema_registry.password.expose() == "canary"
+    }),
+    ("schema_registry.ca_file", "/ca.pem", |s| {
+        s.schema_registry.ca_file == "/ca.pem"
+    }),
+    ("schema_registry.timeout_ms", "700", |s| {
+        s.schema_registry.timeout_ms == 700
+    }),
+    ("schema_registry.refresh_ms", "7000", |s| {
+        s.schema_registry.refresh_ms == 7000
+    }),
     ("failure.on_dead", "block", |s| {
         s.failure.on_dead == OnDead::Block
     }),
@@ -99,7 +117,11 @@ fn every_key_has_an_effect() {
     let (schema, _) = layers::default();
     let mut tried: Vec<_> = EFFECTS.iter().map(|(path, _, _)| *path).collect();
     // Their effects are proved beside them: each has a file of its own.
-    tried.extend(["database.url_file", "topics.declare"]);
+    tried.extend([
+        "database.url_file",
+        "schema_registry.password_file",
+        "topics.declare",
+    ]);
     let columns = |path: &&str| path.starts_with("database.columns.");
     tried.extend(schema.paths().filter(columns));
     tried.sort_unstable();
