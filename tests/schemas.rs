@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use self::shop::{SOON, Shop};
-use crate::support::{Kafka, Received, SchemaRegistry, eventually};
+use crate::support::{Certificates, Kafka, Received, SchemaRegistry, eventually};
 
 /// What tells a registry that a text is a JSON Schema.
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
@@ -201,6 +201,72 @@ async fn a_topic_waits_for_its_subject_alone_and_goes_on_in_order() {
         told.contains("ok ") && told.contains(&shop.subject()),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn of_several_kinds_in_a_topic_the_one_without_a_subject_waits_alone() {
+    let rule = "{ type = 'avro', subject = 'topic-record', record = 'shop.{event_type}' }";
+    let shop = Shop::of(rule).await;
+    let registry = SchemaRegistry::shared().await;
+    let schema = order_of_total();
+    let subject = |kind: &str| format!("{}-shop.{kind}", shop.outbox.topic);
+    registry
+        .register(&subject("OrderPlaced"), "AVRO", &schema)
+        .await;
+    shop.outbox
+        .execute(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+             VALUES ('order', 'lost', 'OrderLost', '{\"total\": 1}'),
+                    ('order', 'lost', 'OrderPlaced', '{\"total\": 2}')",
+        )
+        .await;
+    let _relay = shop.verb("run", &[("failure.attempts_max", "1")]);
+    for total in 3..=9 {
+        let payload = format!("{{\"total\": {total}}}");
+        shop.outbox.write("other", &payload).await;
+    }
+    let receiver = shop.receiver("").await;
+    let records = receiver.wait_for(7, SOON).await;
+    assert_eq!(totals(&records, &schema), (3..=9).collect::<Vec<_>>());
+    shop.probes.wait_for(&subject("OrderLost"), SOON).await;
+    registry
+        .register(&subject("OrderLost"), "AVRO", &schema)
+        .await;
+    let records = receiver.wait_for(9, SOON).await;
+    assert_eq!(totals(&records[7..], &schema), [1, 2], "in their order");
+}
+
+#[tokio::test]
+async fn what_an_event_is_encoded_by_is_explained_before_it_is_sent() {
+    let shop = Shop::of("{ type = 'avro', version = 3 }").await;
+    let seq = shop.outbox.write("1", "{\"total\": 1}").await;
+    let mut verb = shop.verb(&format!("route --explain --seq {seq}"), &[]);
+    assert_eq!(verb.wait_exit(SOON).await, 0);
+    let told = verb.stdout().join("\n");
+    let expected = format!("AVRO, subject {:?} version 3", shop.subject());
+    assert!(
+        told.contains(&expected) && told.contains("{\"total\": 1}"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_registry_is_trusted_by_its_authority() {
+    let certificates = Certificates::create();
+    let registry = SchemaRegistry::guarded(&certificates).await;
+    let schema = order_of_total();
+    let shop = Shop::at(&registry.secure_url(), "{ type = 'avro' }").await;
+    registry.register(&shop.subject(), "AVRO", &schema).await;
+    let told = shop.check(69).await;
+    assert!(
+        told.contains("certificate") && told.contains("schema_registry.ca_file"),
+        "{told}"
+    );
+    let authority = certificates.path("ca.pem");
+    shop.outbox.write("1", "{\"total\": 1}").await;
+    let _relay = shop.verb("run", &[("schema_registry.ca_file", &authority)]);
+    let records = shop.receiver("").await.wait_for(1, SOON).await;
+    assert_eq!(totals(&records, &schema), [1]);
 }
 
 #[tokio::test]

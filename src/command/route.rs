@@ -27,7 +27,7 @@ use crate::outbox::session::{Purpose, Session};
 use crate::outcome::Defect;
 use crate::process::clock;
 use crate::process::settings::Settings;
-use crate::record::Record;
+use crate::record::{Record, SchemaName};
 use crate::relay::record_bytes_max;
 
 /// Show which route an event takes, and the record that it becomes
@@ -73,6 +73,8 @@ struct Explained<'a> {
     name: String,
     way: &'a Way,
     letter_topic: Option<Arc<str>>,
+    /// What the value is encoded by when it is sent.
+    schema: Option<Arc<SchemaName>>,
     record: Result<Record, Defect>,
 }
 
@@ -87,6 +89,10 @@ impl Route {
         };
         let mut routes = settings.routes();
         let name = routes.name_for(&event);
+        let schema = match routes.route(&event).1 {
+            Ok(topic) => routes.schema(&event, &topic).ok().flatten(),
+            Err(_) => None,
+        };
         let (way, topic) = routes.route(&event);
         let envelope = Envelope::new(settings.events.source.clone());
         let letter_topic = topic.as_ref().ok().and_then(|topic| {
@@ -99,6 +105,7 @@ impl Route {
             name,
             way,
             letter_topic,
+            schema,
             record: topic.and_then(|topic| {
                 let record = envelope.record(&event, &way.form, topic)?;
                 check_size(&record, record_bytes_max(&settings)).map(|()| record)
@@ -194,6 +201,15 @@ fn text_of(explained: &Explained<'_>) -> String {
         ("order", format!("{}: {}", way.order, way.about_order())),
         ("on_dead", on_dead),
     ];
+    if let Some(schema) = &explained.schema {
+        lines.push((
+            "schema",
+            format!(
+                "{}, {schema}: the value is shown as it is before",
+                schema.kind
+            ),
+        ));
+    }
     if let Ok(record) = &explained.record {
         let shown = |bytes: Option<&[u8]>, none: &str| {
             bytes.map_or_else(|| none.to_owned(), |bytes| plain(&text(bytes), usize::MAX))
@@ -241,6 +257,7 @@ fn json_of(explained: &Explained<'_>) -> Value {
         "order": explained.way.order.to_string(),
         "on_dead": explained.way.on_dead.to_string(),
         "dead_letter_topic": explained.letter_topic.as_deref(),
+        "subject": explained.schema.as_ref().map(|schema| &schema.subject),
         "defect": explained.record.as_ref().err().map(|defect| &defect.reason),
         "record": record,
     })

@@ -79,7 +79,9 @@ impl RegistryError {
     pub fn cure(&self) -> &'static str {
         match self {
             Self::Setting { .. } => "correct the setting",
-            Self::Away { .. } => "start the registry, or correct schema_registry.urls",
+            Self::Away { .. } => {
+                "start the registry, or correct schema_registry.urls or schema_registry.ca_file"
+            }
             Self::Denied { .. } => {
                 "correct schema_registry.username and schema_registry.password, or give that user \
                  the right to read the subject"

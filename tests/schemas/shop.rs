@@ -63,15 +63,19 @@ impl Shop {
         (Self::at(&url, schema).await, proxy)
     }
 
+    /// Starts a verb, with its arguments behind it.
     pub(super) fn verb(&self, verb: &str, settings: &[(&str, &str)]) -> RelayProcess {
         let file = self.folder.path().join("relay.toml");
         let file = file.to_str().expect("the name is text");
+        let arguments: Vec<&str> = ["--config", file]
+            .into_iter()
+            .chain(verb.split(' '))
+            .collect();
         let own = [
             ("schema_registry.urls", self.registry.as_str()),
             ("http.listen", &self.probes.listen),
         ];
-        self.outbox
-            .verb(&["--config", file, verb], &[&own[..], settings].concat())
+        self.outbox.verb(&arguments, &[&own[..], settings].concat())
     }
 
     pub(super) fn relay(&self) -> RelayProcess {

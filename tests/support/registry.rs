@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
-use super::eventually;
 use super::process::{self, Process};
+use super::{Certificates, eventually};
 
 /// How long the registry may take to start on a busy machine.
 const STARTED_WITHIN: Duration = Duration::from_mins(2);
@@ -26,6 +26,7 @@ const API: &str = "/apis/ccompat/v7";
 pub(crate) struct SchemaRegistry {
     /// `host:port`.
     server: String,
+    secure_port: u16,
     _process: Process,
 }
 
@@ -33,10 +34,15 @@ impl SchemaRegistry {
     /// The registry that all tests share.
     pub(crate) async fn shared() -> &'static Self {
         static SHARED: OnceCell<SchemaRegistry> = OnceCell::const_new();
-        SHARED.get_or_init(Self::start).await
+        SHARED.get_or_init(|| Self::start(None)).await
     }
 
-    async fn start() -> Self {
+    /// A registry of its own that speaks TLS too.
+    pub(crate) async fn guarded(certificates: &Certificates) -> Self {
+        Self::start(Some(certificates)).await
+    }
+
+    async fn start(certificates: Option<&Certificates>) -> Self {
         let archive = process::printed_by("scripts/registry-jars").await;
         let folder = process::folder("registry");
         let port = process::free_port();
@@ -47,8 +53,20 @@ impl SchemaRegistry {
             .arg(format!("-Djava.io.tmpdir={}", folder.display()))
             .args(["-Dquarkus.http.host=127.0.0.1", "-Dquarkus.log.level=WARN"])
             .arg(format!("-Dquarkus.http.port={port}"))
-            .args(["-Dquarkus.oidc.enabled=false", "-jar"])
-            .arg(runner(&archive));
+            .arg("-Dquarkus.oidc.enabled=false");
+        let secure_port = process::free_port();
+        if let Some(certificates) = certificates {
+            let ssl = "-Dquarkus.http.ssl";
+            let (certificate, key) = (
+                certificates.path("server.pem"),
+                certificates.path("server.key"),
+            );
+            command
+                .arg(format!("{ssl}-port={secure_port}"))
+                .arg(format!("{ssl}.certificate.files={certificate}"))
+                .arg(format!("{ssl}.certificate.key-files={key}"));
+        }
+        command.arg("-jar").arg(runner(&archive));
         let log = folder.join("log");
         let mut process = Process::start_logged(command, &log);
         let server = format!("127.0.0.1:{port}");
@@ -68,6 +86,7 @@ impl SchemaRegistry {
         .await;
         Self {
             server,
+            secure_port,
             _process: process,
         }
     }
@@ -85,6 +104,11 @@ impl SchemaRegistry {
     /// The address of its API.
     pub(crate) fn url(&self) -> String {
         Self::url_at(&self.server)
+    }
+
+    /// The address of its API by TLS.
+    pub(crate) fn secure_url(&self) -> String {
+        format!("https://localhost:{}{API}", self.secure_port)
     }
 
     /// Registers a schema; returns its number.

@@ -11,6 +11,7 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
         kafka(settings),
         grace(settings),
         creation(settings),
+        registry(settings),
     ];
     found.into_iter().flatten().collect()
 }
@@ -80,6 +81,19 @@ fn creation(settings: &Settings) -> Option<String> {
     (topics.create_on_start && topics.declare.is_empty()).then(|| {
         "topics.create_on_start: no topic is declared, so none is made; see topics.declare"
             .to_owned()
+    })
+}
+
+/// The password for the registry, unless it stays on this machine.
+fn registry(settings: &Settings) -> Option<String> {
+    let registry = &settings.schema_registry;
+    let is_distant = |url: &String| {
+        let address = url.strip_prefix("http://");
+        let address = address.and_then(|rest| rest.split('/').next());
+        address.is_some_and(|address| !is_loopback(host_of(address)))
+    };
+    (!registry.username.is_empty() && registry.urls.iter().any(is_distant)).then(|| {
+        "schema_registry.urls: http sends the password as plain text; use https".to_owned()
     })
 }
 
@@ -206,5 +220,25 @@ mod tests {
         let url = ("OUTBOX_RELAY__DATABASE__URL", "postgres://localhost/shop");
         let grace = ("OUTBOX_RELAY__RELAY__SHUTDOWN_GRACE_MS", "7999");
         assert_eq!(warned(&[url, grace]).len(), 1);
+    }
+
+    #[test]
+    fn a_password_in_plain_text_to_a_distant_registry_is_warned_of() {
+        let about = |url: &str, user: &str| {
+            let env = [
+                ("OUTBOX_RELAY__DATABASE__URL", "postgres://localhost/shop"),
+                ("OUTBOX_RELAY__SCHEMA_REGISTRY__URLS", url),
+                ("OUTBOX_RELAY__SCHEMA_REGISTRY__USERNAME", user),
+            ];
+            let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let settings = Settings::load(None, env.into_iter()).unwrap();
+            let all = warnings(&settings);
+            all.iter()
+                .any(|text| text.starts_with("schema_registry.urls"))
+        };
+        assert!(about("http://registry:8081/apis", "relay"));
+        assert!(!about("http://registry:8081", ""), "there is no password");
+        assert!(!about("https://registry:8081", "relay"));
+        assert!(!about("http://127.0.0.1:8081", "relay"));
     }
 }
