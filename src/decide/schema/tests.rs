@@ -5,6 +5,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
 use super::*;
 use crate::event::Event;
 use crate::record::{SchemaName, SchemaOrigin};
@@ -159,7 +164,7 @@ const FOREIGN: &str = include_str!("../../../tests/vectors/schemas.jsonl");
 #[test]
 fn values_are_the_bytes_that_a_foreign_client_writes_and_reads() {
     let cases = FOREIGN.lines().map(|line| {
-        let case: serde_json::Value = serde_json::from_str(line).unwrap();
+        let case: Value = serde_json::from_str(line).unwrap();
         ["type", "schema", "json", "bytes"].map(|key| case[key].as_str().unwrap().to_owned())
     });
     let mut count = 0;
@@ -179,4 +184,92 @@ fn values_are_the_bytes_that_a_foreign_client_writes_and_reads() {
         count += 1;
     }
     assert!(count > 20, "the vectors are there");
+}
+
+/// JSON that is much like a schema, and seldom one.
+fn almost_schemas() -> impl Strategy<Value = Value> {
+    let words = select(vec![
+        "record",
+        "enum",
+        "array",
+        "map",
+        "fixed",
+        "null",
+        "int",
+        "long",
+        "string",
+        "bytes",
+        "decimal",
+        "uuid",
+        "timestamp-millis",
+        "object",
+        "A",
+        "B",
+        "A.B",
+        "",
+        "#",
+        "#/properties",
+        "^(a+)+$",
+        "[",
+    ]);
+    let keys = select(vec![
+        "type",
+        "name",
+        "namespace",
+        "fields",
+        "items",
+        "values",
+        "symbols",
+        "size",
+        "logicalType",
+        "precision",
+        "scale",
+        "default",
+        "aliases",
+        "$ref",
+        "$id",
+        "properties",
+        "pattern",
+        "enum",
+        "allOf",
+        "additionalProperties",
+    ]);
+    let leaf = prop_oneof![
+        4 => words.prop_map(|word| json!(word)),
+        1 => (-2..20_i64).prop_map(|number| json!(number)),
+        1 => Just(json!(null)),
+        1 => Just(json!(true)),
+    ];
+    leaf.prop_recursive(5, 60, 6, move |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::Array),
+            vec((keys.clone(), inner), 0..6).prop_map(|pairs| {
+                let pairs = pairs
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value));
+                Value::Object(pairs.collect())
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_registry_tells_is_a_schema_or_is_refused(
+        text in almost_schemas(),
+        other in almost_schemas(),
+        value in almost_schemas(),
+    ) {
+        let known = [("A".to_owned(), other.to_string())];
+        for kind in [SchemaType::Avro, SchemaType::Json] {
+            for known in [&known[..], &[]] {
+                if let Ok(schema) = Schema::parse(kind, &text.to_string(), known) {
+                    let schema = Numbered { id: 1, schema };
+                    let value = value.to_string();
+                    // Fits or not: it ends.
+                    let _ends = schema.encoded(&record(Some(value.as_bytes())));
+                }
+            }
+        }
+    }
 }
