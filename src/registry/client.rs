@@ -96,19 +96,7 @@ impl Client {
 
     /// The number of a schema, without its content: whether it is there.
     pub fn find(&self, name: &SchemaName) -> Result<u32, RegistryError> {
-        let subject = escaped(&name.subject);
-        let told = match &name.origin {
-            SchemaOrigin::Latest => self.get(&version_path(&subject, "latest"))?,
-            SchemaOrigin::Version(version) => {
-                self.get(&version_path(&subject, &version.to_string()))?
-            }
-            SchemaOrigin::File(file) => {
-                let path = format!("/subjects/{subject}");
-                self.post(&path, &body(name.kind, &file.text))?
-            }
-        };
-        check_kind(&told, name.kind)?;
-        Ok(told.id)
+        self.look_up(name, false).map(|told| told.id)
     }
 
     /// Whether the schema of a file may follow the versions that its subject has.
@@ -129,19 +117,7 @@ impl Client {
 
     /// A schema, with all that it refers to.
     pub fn fetch(&self, name: &SchemaName) -> Result<Numbered, RegistryError> {
-        let subject = escaped(&name.subject);
-        let told: Told = match &name.origin {
-            SchemaOrigin::Latest => self.get(&version_path(&subject, "latest"))?,
-            SchemaOrigin::Version(version) => {
-                self.get(&version_path(&subject, &version.to_string()))?
-            }
-            SchemaOrigin::File(file) => {
-                let versions = if file.register { "/versions" } else { "" };
-                let path = format!("/subjects/{subject}{versions}");
-                self.post(&path, &body(name.kind, &file.text))?
-            }
-        };
-        check_kind(&told, name.kind)?;
+        let told = self.look_up(name, true)?;
         let own = match &name.origin {
             SchemaOrigin::File(file) => Some(&file.text),
             SchemaOrigin::Latest | SchemaOrigin::Version(_) => told.schema.as_ref(),
@@ -154,6 +130,26 @@ impl Client {
             id: told.id,
             schema,
         })
+    }
+
+    /// What the registry tells of a schema. One of a file is registered if that is allowed, here and by
+    /// the route.
+    fn look_up(&self, name: &SchemaName, may_register: bool) -> Result<Told, RegistryError> {
+        let subject = escaped(&name.subject);
+        let told = match &name.origin {
+            SchemaOrigin::Latest => self.get(&version_path(&subject, "latest"))?,
+            SchemaOrigin::Version(version) => {
+                self.get(&version_path(&subject, &version.to_string()))?
+            }
+            SchemaOrigin::File(file) => {
+                let registers = may_register && file.register;
+                let versions = if registers { "/versions" } else { "" };
+                let path = format!("/subjects/{subject}{versions}");
+                self.post(&path, &body(name.kind, &file.text))?
+            }
+        };
+        check_kind(&told, name.kind)?;
+        Ok(told)
     }
 
     /// Collects the schemas that are referred to, each behind those that it refers to itself.
@@ -257,7 +253,11 @@ fn answer<T: DeserializeOwned>(
         401 | 403 => RegistryError::Denied { status },
         404 => RegistryError::Unknown { code },
         409 => RegistryError::Incompatible { reason },
-        408 | 429 | 500.. => away(format!("HTTP {status}, code {code}: {reason}")),
+        408 | 429 | 500.. => RegistryError::Failing {
+            status,
+            code,
+            reason,
+        },
         _ => RegistryError::Refused {
             status,
             code,

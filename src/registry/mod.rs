@@ -12,6 +12,8 @@
 
 mod client;
 mod schemas;
+#[cfg(test)]
+mod tests;
 
 pub use self::client::Client;
 pub use self::schemas::{Schemas, Trouble, start};
@@ -31,6 +33,16 @@ pub enum RegistryError {
     #[error("no registry answers: {reason}")]
     Away {
         /// The last thing that went wrong.
+        reason: String,
+    },
+    /// A registry answers that it cannot answer.
+    #[error("the registry fails with HTTP {status}, code {code}: {reason}")]
+    Failing {
+        /// The status.
+        status: u16,
+        /// The registry's code.
+        code: u64,
+        /// What the registry says.
         reason: String,
     },
     /// The registry does not let us in, or not to this subject.
@@ -70,9 +82,9 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
-    /// Whether it may pass without anybody acting.
+    /// Whether it may pass without anybody here acting.
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Away { .. })
+        matches!(self, Self::Away { .. } | Self::Failing { .. })
     }
 
     /// What to do about it.
@@ -93,7 +105,7 @@ impl RegistryError {
             Self::Incompatible { .. } => {
                 "change the file so that it is compatible, or change the compatibility of the subject"
             }
-            Self::Refused { .. } => "see the registry's log",
+            Self::Failing { .. } | Self::Refused { .. } => "see the registry's log",
             Self::Unusable { .. } => "correct the schema, or the route's `type`",
         }
     }

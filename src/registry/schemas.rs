@@ -165,7 +165,7 @@ impl Schemas {
         due.into_iter().map(|(_, name)| name).collect()
     }
 
-    /// Takes in what came of a question; false if no other is worth asking now.
+    /// Takes in what came of a question; false if nobody answers, so that no other is worth asking now.
     fn learn(
         &self,
         name: &Arc<SchemaName>,
@@ -186,7 +186,7 @@ impl Schemas {
                 entry.is_wanted = false;
                 true
             }
-            Err(error) if error.is_away() => {
+            Err(error @ RegistryError::Away { .. }) => {
                 for entry in entries.values_mut().filter(|entry| entry.is_wanted) {
                     entry.failed = Some(error.clone());
                 }
