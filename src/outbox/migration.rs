@@ -99,18 +99,23 @@ pub fn print(names: &Names, lanes: Option<u16>) -> String {
     sql
 }
 
-/// The first migration for a table that was there before: all but the table itself and the function that
-/// writes to it.
+/// All migrations for a table that was there before: of the first one what stands beside the table, without
+/// the function that writes to it.
 pub(super) fn beside(lanes: u16) -> String {
-    let (version, name, template) = MIGRATIONS[0];
-    let beside = template
+    let (_, _, first) = MIGRATIONS[0];
+    let beside = first
         .split_once(BESIDE.0)
         .and_then(|(_table, rest)| rest.split_once(BESIDE.1))
         .map(|(beside, _function)| format!("{}{beside}", BESIDE.0))
         .expect("the template has both places: a test adopts a table by it");
-    let remember = remember(version, name);
-    let sql = beside.replace("{lanes}", &lanes.to_string());
-    format!("{MIGRATIONS_TABLE}\n{sql}\n{remember}\n")
+    let steps = MIGRATIONS.iter().map(|(version, name, template)| {
+        let sql = if *version == 1 { &beside } else { *template };
+        format!("{sql}\n{}\n", remember(*version, name))
+    });
+    let all: Vec<String> = std::iter::once(MIGRATIONS_TABLE.to_owned())
+        .chain(steps)
+        .collect();
+    all.join("\n").replace("{lanes}", &lanes.to_string())
 }
 
 /// The SQL that grants a role what it needs and no more.
