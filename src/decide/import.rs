@@ -128,6 +128,10 @@ impl Options {
         (!value.is_empty()).then(|| value.to_owned())
     }
 
+    fn take_or(&mut self, key: &str, usual: &str) -> String {
+        self.take(key).unwrap_or_else(|| usual.to_owned())
+    }
+
     fn is_on(&mut self, key: &str) -> bool {
         self.take(key)
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))

@@ -20,6 +20,10 @@ const WHOLE: [(&str, &[&str]); 2] = [
 /// What the router makes of a value unless it is told.
 const REPLACEMENT: &str = "outbox.event.${routedByValue}";
 
+/// The columns that are text in the table of Debezium's documentation, and their type there.
+const TEXTS: [&str; 3] = ["{event_type}", "{aggregate_type}", "{aggregate_id}"];
+const TEXT: &str = "varchar not null";
+
 /// The router, read.
 pub(super) struct Router {
     pub(super) columns: Columns,
@@ -37,10 +41,7 @@ pub(super) struct Router {
 
 /// The router that Quarkus expects, whose table the extension names.
 pub(super) fn of_quarkus(options: &mut Options, notes: &mut Notes) -> Router {
-    let mut name = |key: &str, usual: &str| {
-        let given = options.take(&format!("{key}.name"));
-        given.unwrap_or_else(|| usual.to_owned())
-    };
+    let mut name = |key: &str, usual: &str| options.take_or(&format!("{key}.name"), usual);
     let columns = Columns {
         id: name("id", "id"),
         aggregate_type: name("aggregate-type", "aggregatetype"),
@@ -69,10 +70,7 @@ pub(super) fn of_transform(name: &str, options: &mut Options, notes: &mut Notes)
     }
     let missing = options.take(&path("table.field.additional.missing"));
     let may_miss = missing.is_some_and(|word| word.eq_ignore_ascii_case("ignore"));
-    let mut column = |key: &str, usual: &str| {
-        let given = options.take(&path(key));
-        given.unwrap_or_else(|| usual.to_owned())
-    };
+    let mut column = |key: &str, usual: &str| options.take_or(&path(key), usual);
     let mut router = Router::new(Columns {
         id: column("table.field.event.id", "id"),
         aggregate_type: "aggregatetype".to_owned(),
@@ -83,7 +81,7 @@ pub(super) fn of_transform(name: &str, options: &mut Options, notes: &mut Notes)
     });
     let by = column("route.by.field", "aggregatetype");
     let key = column("table.field.event.key", "aggregateid");
-    router.chosen_by(by, key);
+    router.chosen_by(&by, &key);
     router.named_by(
         (
             options.take(&path("route.topic.regex")),
@@ -96,15 +94,13 @@ pub(super) fn of_transform(name: &str, options: &mut Options, notes: &mut Notes)
         let key = options.key_in_file(&path("table.fields.additional.placement"));
         router.place(&list, &key, (options.host, may_miss), notes);
     }
-    let keeps = |value: Option<String>| match value.as_deref() {
-        None | Some("ignore") => Rest::Drop,
-        Some(_) => Rest::Keep,
-    };
-    router.debezium.expand = options.is_on(&path("table.expand.json.payload"));
-    router.debezium.nulls = keeps(options.take(&path("table.json.payload.null.behavior")));
-    let empty = options.take(&path("table.json.payload.empty.array.behavior"));
-    router.debezium.empty_lists = keeps(empty);
+    if options.host == Host::Server && !router.columns.created_at.is_empty() {
+        let key = options.key_in_file(&path("table.field.event.timestamp"));
+        let text = "Debezium Server does not heed it: its records had the time of sending";
+        notes.add(&key, text);
+    }
     router.debezium.tombstones = options.is_on(&path("route.tombstone.on.empty.payload"));
+    router.expand(options, path);
     router
 }
 
@@ -124,14 +120,21 @@ impl Router {
     }
 
     /// Takes over the columns that choose topic and key; one of another role keeps it.
-    fn chosen_by(&mut self, by: String, key: String) {
-        match self.placeholder(&by) {
-            Some(known) => self.routed_by = known,
-            None => self.columns.aggregate_type = by,
+    fn chosen_by(&mut self, by: &str, key: &str) {
+        let columns = &self.columns;
+        let roles = [&columns.id, &columns.event_type, &columns.created_at];
+        let [by_role, key_role] = [by, key].map(|column| roles.iter().any(|role| **role == column));
+        if !by_role && by != key {
+            by.clone_into(&mut self.columns.aggregate_type);
         }
-        match self.placeholder(&key) {
-            Some(known) => self.key = known,
-            None => self.columns.aggregate_id = key,
+        if !key_role {
+            key.clone_into(&mut self.columns.aggregate_id);
+        }
+        if let Some(known) = self.placeholder(by) {
+            self.routed_by = known;
+        }
+        if let Some(known) = self.placeholder(key) {
+            self.key = known;
         }
     }
 
@@ -218,6 +221,17 @@ impl Router {
         }
     }
 
+    /// Takes over what becomes of a payload of JSON.
+    fn expand(&mut self, options: &mut Options, path: impl Fn(&str) -> String) {
+        let mut rest = |key: &str| match options.take(&path(key)).as_deref() {
+            None | Some("ignore") => Rest::Drop,
+            Some(_) => Rest::Keep,
+        };
+        self.debezium.nulls = rest("table.json.payload.null.behavior");
+        self.debezium.empty_lists = rest("table.json.payload.empty.array.behavior");
+        self.debezium.expand = options.is_on(&path("table.expand.json.payload"));
+    }
+
     /// The route that says the same.
     pub(super) fn route(&self, around: &Around) -> RouteSpec {
         let mut debezium = self.debezium.clone();
@@ -228,6 +242,12 @@ impl Router {
             let (schema, table) = (&around.schema, &around.table);
             format!("{prefix}.{schema}.{table}.{}.Value", self.routed_by)
         });
+        if around.converters.contains(&Converter::JsonSchema) {
+            let fields = self.headers.iter().chain(&debezium.envelope);
+            let texts = fields.filter(|(_, source)| TEXTS.contains(&source.as_str()));
+            let types = texts.map(|(name, _)| (name.clone(), TEXT.to_owned()));
+            debezium.types = types.collect();
+        }
         RouteSpec {
             topic: Some(self.topic.clone()),
             rename: self.rename.clone(),

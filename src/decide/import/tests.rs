@@ -49,6 +49,7 @@ debezium.sink.kafka.producer.bootstrap.servers=k1:9092,k2:9092
 debezium.format.key=simplestring
 debezium.transforms=o
 debezium.transforms.o.type=io.debezium.transforms.outbox.EventRouter
+debezium.transforms.o.table.field.event.timestamp=occurred
 debezium.transforms.o.route.topic.regex=(.*)_(.*)
 debezium.transforms.o.route.topic.replacement=$2-$1
 debezium.transforms.o.table.fields.additional.placement=part:partition
@@ -95,6 +96,7 @@ fn a_connector_becomes_a_route_and_tells_what_it_could_not_take() {
         "headers = \"headers\"",
         "\"security.protocol\" = \"SASL_SSL\"",
         "nulls = \"keep\"",
+        "types = { \"eventType\" = \"varchar not null\" }",
     ] {
         assert!(
             imported.toml.lines().any(|one| one == line),
@@ -163,6 +165,7 @@ fn debezium_server_is_read_by_its_own_keys_and_defaults() {
         told.contains("debezium.source.database.password"),
         "as the file has it: {told}"
     );
+    assert!(told.contains("debezium.transforms.o.table.field.event.timestamp"));
     assert!(!told.contains("quarkus."), "{told}");
 }
 
@@ -211,4 +214,77 @@ fn an_expression_that_is_not_served_is_told_with_its_key() {
     let imported = import(file).unwrap();
     assert_eq!(imported.route.rename, None);
     assert!(keys(&imported).contains(&"transforms.o.route.topic.regex"));
+}
+
+#[test]
+fn each_column_has_one_role_whatever_chooses_topic_and_key() {
+    let imported = |by: &str, key: &str| {
+        let file = format!(
+            "transforms.o.type=x.outbox.EventRouter\ntransforms.o.route.by.field={by}\n\
+             transforms.o.table.field.event.key={key}\n"
+        );
+        let Imported { toml, route, .. } = import(&file).unwrap();
+        let column = |name: &str| {
+            let start = format!("{name} = ");
+            let line = toml.lines().find_map(|line| line.strip_prefix(&start));
+            line.unwrap().trim_matches('"').to_owned()
+        };
+        let columns = (column("aggregate_type"), column("aggregate_id"));
+        (
+            route.topic.unwrap(),
+            route.key.unwrap(),
+            columns.0,
+            columns.1,
+        )
+    };
+    for (by, key, topic, own_key, of, id) in [
+        (
+            "kind",
+            "customer",
+            "{aggregate_type}",
+            "{aggregate_id}",
+            "kind",
+            "customer",
+        ),
+        (
+            "aggregateid",
+            "customer",
+            "{aggregate_type}",
+            "{aggregate_id}",
+            "aggregateid",
+            "customer",
+        ),
+        (
+            "kind",
+            "aggregatetype",
+            "{aggregate_type}",
+            "{aggregate_id}",
+            "kind",
+            "aggregatetype",
+        ),
+        (
+            "customer",
+            "customer",
+            "{aggregate_id}",
+            "{aggregate_id}",
+            "aggregatetype",
+            "customer",
+        ),
+        (
+            "type",
+            "id",
+            "{event_type}",
+            "{id}",
+            "aggregatetype",
+            "aggregateid",
+        ),
+    ] {
+        let expected = (
+            format!("outbox.event.{topic}"),
+            own_key.into(),
+            of.into(),
+            id.into(),
+        );
+        assert_eq!(imported(by, key), expected, "{by} {key}");
+    }
 }

@@ -22,7 +22,7 @@ pub(super) fn written(around: &Around, router: &Router, route: &RouteSpec) -> St
     toml.comment(
         "The URL without its password: give it whole by OUTBOX_RELAY__DATABASE__URL, or in a",
     );
-    toml.comment("file that url_file names.");
+    toml.comment("file that url_file names in its place.");
     toml.pair("url", &around.url);
     toml.pair("schema", &around.schema);
     toml.pair("table", &around.table);
@@ -111,9 +111,10 @@ fn debezium_lines(toml: &mut Toml, debezium: &DebeziumSpec) {
     }
     let converters = [debezium.key, debezium.value, debezium.header];
     if converters.iter().any(|one| *one != Converter::Plain) {
-        toml.comment("Columns that are no text need their types, with `not null` where it is so:");
-        toml.comment("types = { key = \"bigint not null\", payload = \"jsonb\" }");
+        toml.comment("Types as the table has them, of key and payload too; what is not told is text that may");
+        toml.comment("be NULL, the payload jsonb: { key = \"bigint not null\", n = \"integer\" }");
     }
+    toml.table("types", debezium.types.iter());
 }
 
 fn word(converter: Converter) -> &'static str {
