@@ -1,6 +1,6 @@
 //! Tables that were there before the relay: adopted while services write to them, and killed half-way.
 
-mod shapes;
+pub(crate) mod shapes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

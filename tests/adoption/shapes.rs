@@ -17,7 +17,7 @@ const DEBEZIUM: [(&str, &str); 4] = [
     ("database.columns.event_type", "type"),
     ("database.columns.created_at", ""),
 ];
-const DEBEZIUM_TABLE: &str = "CREATE TABLE outbox (
+pub(crate) const DEBEZIUM_TABLE: &str = "CREATE TABLE outbox (
     id uuid NOT NULL CONSTRAINT outbox_pk PRIMARY KEY,
     aggregatetype varchar(255) NOT NULL, aggregateid varchar(255) NOT NULL,
     type varchar(255) NOT NULL, payload jsonb)";
