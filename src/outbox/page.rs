@@ -48,7 +48,8 @@ SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequenc
 const HAS_DELAYED: &str = "
 /* has_delayed */
 SELECT (SELECT true FROM {outbox} AS o
-    WHERE o.published_at IS NULL AND o.dead_at IS NULL AND {o.available_at} IS NOT NULL
+    WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.lane IS NOT NULL
+        AND {o.available_at} IS NOT NULL
     ORDER BY o.lane, {o.available_at}, o.seq LIMIT 1) IS NOT NULL
 ";
 
