@@ -91,6 +91,18 @@ impl Queue {
         self.parked.insert(place, row);
     }
 
+    /// Takes a parked row out, if it is such a one.
+    pub(super) fn take(
+        &mut self,
+        at: EventRef,
+        is_such: impl Fn(&Row) -> bool,
+    ) -> Option<Box<Row>> {
+        let place = self.parked.iter().position(|row| row.at == at)?;
+        is_such(&self.parked[place])
+            .then(|| self.parked.remove(place))
+            .flatten()
+    }
+
     /// When the head may fly (boot milliseconds), or `None` if something else must happen first.
     pub(super) fn head_due_ms(&self) -> Option<u64> {
         let head = self.parked.front()?;

@@ -4,6 +4,7 @@
 
 mod cases;
 mod delayed;
+mod filled;
 mod hot;
 mod lane;
 mod pauses;
