@@ -102,9 +102,12 @@ impl Debezium {
             .map_err(|defect| about(&format!("the header {name}"), &defect))
     }
 
-    /// The value of a record; none for a tombstone.
-    pub fn value<'e>(&self, event: &'e Event) -> Result<Option<Cow<'e, [u8]>>, Defect> {
-        let payload = event.payload.as_ref();
+    /// The value of a record with this payload; none for a tombstone.
+    pub fn value<'e>(
+        &self,
+        event: &'e Event,
+        payload: Option<&'e Payload>,
+    ) -> Result<Option<Cow<'e, [u8]>>, Defect> {
         let is_empty = |payload: &Payload| payload.text().is_some_and(is_blank);
         if self.tombstones && payload.is_none_or(is_empty) {
             return Ok(None);

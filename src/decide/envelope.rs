@@ -17,6 +17,7 @@ mod data;
 mod document;
 mod form;
 mod own;
+mod reference;
 mod routed;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use self::data::{Data, content_type};
 use self::document::{Facts, cloud_event, flat, header_payload};
 pub use self::form::{Form, Format};
 use self::own::{Header, own_headers};
+pub use self::reference::{REFERENCE_HEADER, Reference};
 use crate::event::{Event, Payload};
 use crate::outcome::Defect;
 use crate::record::Record;
@@ -53,10 +55,40 @@ impl Envelope {
 
     /// The record that carries an event to its topic.
     pub fn record(&self, event: &Event, form: &Form, topic: Arc<str>) -> Result<Record, Defect> {
-        if form.format == Format::Debezium {
-            return routed::record(event, form, topic);
-        }
         let headers = headers(event, form)?;
+        self.carry((event, event.payload.as_ref()), form, topic, headers)
+    }
+
+    /// The record of an event whose payload was left where it is, with a reference in its place and a
+    /// header that says so. No template sees the payload.
+    pub fn reference(
+        &self,
+        event: &Event,
+        form: &Form,
+        topic: Arc<str>,
+        reference: &Reference,
+    ) -> Result<Record, Defect> {
+        let mut headers = headers(event, form)?;
+        headers.retain(|header| !header.name.eq_ignore_ascii_case(REFERENCE_HEADER));
+        headers.push(Header {
+            name: REFERENCE_HEADER.into(),
+            value: Some(reference.location.as_str().into()),
+        });
+        let stands_in = Payload::Json(reference.document(event.at.id));
+        self.carry((event, Some(&stands_in)), form, topic, headers)
+    }
+
+    /// The record of an event with this payload and these headers.
+    fn carry(
+        &self,
+        (event, payload): (&Event, Option<&Payload>),
+        form: &Form,
+        topic: Arc<str>,
+        headers: Vec<Header<'_>>,
+    ) -> Result<Record, Defect> {
+        if form.format == Format::Debezium {
+            return routed::record((event, payload), form, topic, headers);
+        }
         let key = form.key_of(event)?;
         let partition = form.partition_of(event)?;
         let mut id = Uuid::encode_buffer();
@@ -81,7 +113,7 @@ impl Envelope {
             record.partition = partition;
             record
         };
-        filled(begun, form.format, facts, headers, event.payload.as_ref())
+        filled(begun, form.format, facts, headers, payload)
     }
 }
 

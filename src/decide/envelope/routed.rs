@@ -7,10 +7,9 @@
 
 use std::sync::Arc;
 
-use super::headers;
 use super::own::Header;
 use crate::decide::envelope::Form;
-use crate::event::Event;
+use crate::event::{Event, Payload};
 use crate::outcome::Defect;
 use crate::record::Record;
 
@@ -20,11 +19,15 @@ const ID: &str = "id";
 const HEADERS_BYTES: usize = 64;
 
 /// The record that carries an event to its topic.
-pub(super) fn record(event: &Event, form: &Form, topic: Arc<str>) -> Result<Record, Defect> {
+pub(super) fn record(
+    (event, payload): (&Event, Option<&Payload>),
+    form: &Form,
+    topic: Arc<str>,
+    others: Vec<Header<'_>>,
+) -> Result<Record, Defect> {
     let debezium = &form.debezium;
     let key = debezium.key(form.key_of(event)?)?;
-    let value = debezium.value(event)?;
-    let others = headers(event, form)?;
+    let value = debezium.value(event, payload)?;
     let headers_bytes = HEADERS_BYTES + event.headers.as_ref().map_or(0, String::len);
     let timestamp_ms = event.created_at.timestamp_millis();
     let (key, value) = (key.as_deref(), value.as_deref());

@@ -3,6 +3,7 @@
 
 mod formats;
 mod kinds;
+mod references;
 
 use std::collections::HashSet;
 

@@ -32,6 +32,7 @@ fn show(window: &mut Window, rows: Vec<Candidate>) {
                 writers: Vec::new(),
             }),
             Ask::Drawn => window.drawn(0),
+            Ask::HasDelayed => window.delayed_told(false),
             Ask::Page(_) => {
                 let ranges = vec![PageRange {
                     lane: Lane(0),
