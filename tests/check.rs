@@ -183,24 +183,29 @@ async fn every_right_that_a_relay_needs_is_missed_when_it_is_gone() {
     let access = Access::new(&url, "check", 10_000).unwrap();
     let mut session = Session::new(&access, Purpose::Read);
     let names = Names::new("public", "outbox");
-    let mut missing = async |after| {
-        let rights = survey::rights(&mut session, &names, after).await.unwrap();
+    let mut missing = async |after, stores| {
+        let rights = survey::rights(&mut session, &names, (after, stores)).await;
+        let rights = rights.unwrap();
         assert_eq!(rights.role, format!("\"{role}\""));
         rights.missing
     };
-    let none_granted = missing(AfterPublish::Mark).await;
-    assert_eq!(none_granted.len(), 13, "{none_granted:#?}");
+    let none_granted = missing(AfterPublish::Mark, true).await;
+    assert_eq!(none_granted.len(), 17, "{none_granted:#?}");
     outbox.migrate(&["--grant-relay", role]).await;
-    assert_eq!(missing(AfterPublish::Mark).await, [""; 0]);
-    assert_eq!(missing(AfterPublish::Delete).await, [""; 0]);
+    assert_eq!(missing(AfterPublish::Mark, true).await, [""; 0]);
+    assert_eq!(missing(AfterPublish::Delete, true).await, [""; 0]);
     for right in none_granted {
         sql(&outbox, &format!("REVOKE {right} FROM \"{role}\"")).await;
-        assert_eq!(missing(AfterPublish::Mark).await, [right.as_str()]);
+        assert_eq!(missing(AfterPublish::Mark, true).await, [right.as_str()]);
         sql(&outbox, &format!("GRANT {right} TO \"{role}\"")).await;
     }
     sql(&outbox, &format!("REVOKE DELETE ON outbox FROM \"{role}\"")).await;
-    assert_eq!(missing(AfterPublish::Mark).await, [""; 0]);
-    assert_eq!(missing(AfterPublish::Delete).await.len(), 1);
+    assert_eq!(missing(AfterPublish::Mark, true).await, [""; 0]);
+    assert_eq!(missing(AfterPublish::Delete, true).await.len(), 1);
+    let revoke = format!("REVOKE INSERT ON outbox_payload FROM \"{role}\"");
+    sql(&outbox, &revoke).await;
+    assert_eq!(missing(AfterPublish::Mark, false).await, [""; 0]);
+    assert_eq!(missing(AfterPublish::Mark, true).await.len(), 1);
 
     sql(
         &outbox,

@@ -21,6 +21,7 @@ mod foreign;
 mod hostile;
 mod kept_out;
 mod lanes;
+mod large;
 mod metrics;
 mod migration;
 mod names;

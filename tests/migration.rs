@@ -53,6 +53,28 @@ async fn sixteen_lanes_are_made_where_nobody_says_a_number() {
     assert_eq!(lanes(&database).await, (16, 16));
 }
 
+/// As an earlier release made it: its rows, lanes and rights are those of now.
+#[tokio::test]
+async fn an_outbox_of_an_earlier_version_is_refused_by_name_and_brought_up_to_date() {
+    let outbox = Outbox::create().await;
+    outbox.write("1", "{}").await;
+    outbox
+        .execute("DROP TABLE outbox_payload; DELETE FROM outbox_relay_migrations WHERE version = 2")
+        .await;
+    let mut relay = outbox.relay(&[]);
+    assert_eq!(relay.wait_exit(SOON).await, 64);
+    let said = relay.stderr().join(" ");
+    assert!(
+        said.contains("version 1, this relay knows version 2"),
+        "{said}"
+    );
+    let mut migrate = outbox.verb(&["migrate"], &[]);
+    assert_eq!(migrate.wait_exit(SOON).await, 0);
+    assert!(migrate.stdout().join(" ").contains("is at version 2 now"));
+    let _relay = outbox.relay(&[]);
+    outbox.drained(SOON).await;
+}
+
 #[tokio::test]
 async fn a_row_is_dead_in_one_of_the_known_states_and_in_no_other() {
     let outbox = Outbox::create().await;

@@ -3,6 +3,7 @@
 
 mod adopted;
 mod explain;
+mod large;
 
 use std::time::Duration;
 
@@ -95,7 +96,8 @@ impl Statements {
         let arguments = format!(
             "ARRAY{lanes:?}::smallint[], ARRAY{:?}::bigint[], ARRAY{:?}::bigint[], \
              ARRAY{:?}::integer[], '{}', '{{}}', 16777216, 8000000, ARRAY[{keys}]::text[], true, \
-             array_fill('-infinity'::timestamptz, '{{{count}}}'), array_fill(false, '{{{count}}}')",
+             array_fill('-infinity'::timestamptz, '{{{count}}}'), array_fill(false, '{{{count}}}'), \
+             8000000",
             self.epochs,
             vec![above; lanes.len()],
             vec![62; lanes.len()],
@@ -234,6 +236,7 @@ impl Statements {
             let leases = plan.ways_to("outbox_relay_lanes");
             assert_eq!(leases, ["outbox_relay_lanes_pkey"], "{name}, {state}");
         }
+        self.assert_large_indexed(names, state).await;
     }
 }
 

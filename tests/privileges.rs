@@ -17,6 +17,7 @@ CREATE ROLE migrator LOGIN NOSUPERUSER;
 CREATE ROLE writer LOGIN NOSUPERUSER;
 CREATE ROLE relay LOGIN NOSUPERUSER;
 CREATE ROLE operator LOGIN NOSUPERUSER;
+CREATE ROLE consumer LOGIN NOSUPERUSER;
 CREATE ROLE stranger LOGIN NOSUPERUSER;
 ALTER SCHEMA public OWNER TO migrator;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
@@ -35,6 +36,8 @@ async fn granted(postgres: &Postgres) -> Outbox {
         "relay",
         "--grant-operator",
         "operator",
+        "--grant-consumer",
+        "consumer",
     ];
     for arguments in [&grants[..], &["migrate"]] {
         let mut migrate = outbox.verb(arguments, &[("database.url", &url)]);
@@ -122,7 +125,12 @@ async fn a_relay_does_all_its_work_with_its_grants_and_may_do_no_more() {
     let postgres = Postgres::private(&[]).await;
     let outbox = granted(&postgres).await;
     let url = outbox.url_as("relay", "x");
-    let as_relay = [&LONG_LEASES[..], &[("database.url", url.as_str())]].concat();
+    let own = [
+        ("database.url", url.as_str()),
+        ("large_payload.action", "claim_check"),
+        ("large_payload.over_bytes", "1024"),
+    ];
+    let as_relay = [&LONG_LEASES[..], &own].concat();
     let mut relay = named_relay(&outbox, "marking", &as_relay);
     wait_for_shares(&outbox, &[("marking", 16)], SOON).await;
     outbox
@@ -165,6 +173,8 @@ async fn a_relay_does_all_its_work_with_its_grants_and_may_do_no_more() {
 
     let mut relay = connect(&outbox, "relay").await;
     for refused in [
+        "UPDATE outbox_payload SET payload = ''",
+        "TRUNCATE outbox_payload",
         "INSERT INTO outbox (aggregate_type, aggregate_id, event_type)
          VALUES ('order', '1', 'OrderPlaced')",
         "SELECT outbox_publish('order', '1', 'OrderPlaced', '{}')",
@@ -228,6 +238,44 @@ async fn an_operator_may_look_and_decide_about_dead_events_under_its_own_name() 
         "CREATE TABLE mine (n integer)",
     ] {
         assert_refused(&mut operator, refused).await;
+    }
+}
+
+#[tokio::test]
+async fn a_relay_stores_and_removes_large_payloads_and_a_consumer_may_fetch_them_alone() {
+    let postgres = Postgres::private(&[]).await;
+    let outbox = granted(&postgres).await;
+    outbox
+        .execute(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+             VALUES ('order', '1', 'Large', to_jsonb(repeat('x', 5000)));
+             INSERT INTO outbox_payload (event_id, seq, payload, size_bytes, sha256, kept_since)
+             VALUES (gen_random_uuid(), 0, '', 0, '', now() - interval '1 year')",
+        )
+        .await;
+    let url = outbox.url_as("relay", "x");
+    let claims = [
+        ("database.url", url.as_str()),
+        ("large_payload.action", "claim_check"),
+        ("large_payload.over_bytes", "1024"),
+    ];
+    let relay = named_relay(&outbox, "storing", &[&LONG_LEASES[..], &claims].concat());
+    outbox.drained(SOON).await;
+    relay.logs("kept long enough", SOON).await;
+    let mut consumer = connect(&outbox, "consumer").await;
+    let payload: Vec<u8> = sqlx::query_scalar("SELECT payload FROM public.outbox_payload")
+        .fetch_one(&mut consumer)
+        .await
+        .expect("it may");
+    assert_eq!(payload.len(), 5_002);
+    for refused in [
+        "SELECT * FROM public.outbox",
+        "SELECT seq FROM public.outbox_payload",
+        "DELETE FROM public.outbox_payload",
+        "UPDATE public.outbox_payload SET kept_since = now()",
+        "SELECT * FROM public.outbox_relay_relays",
+    ] {
+        assert_refused(&mut consumer, refused).await;
     }
 }
 

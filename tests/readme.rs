@@ -13,13 +13,14 @@ use self::pages::{blocks, keys, page, quoted, statements};
 use crate::support::{Kafka, Outbox, Receiver, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/chaos.md",
     "docs/existing-tables.md",
     "docs/failures.md",
     "docs/faults.md",
+    "docs/large-payloads.md",
     "docs/metrics.md",
     "docs/writers.md",
     "docs/operations.md",

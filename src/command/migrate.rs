@@ -21,6 +21,7 @@ use crate::process::settings::{Settings, SettingsError, environment};
 Example:
   outbox-relay migrate --config relay.toml
   outbox-relay migrate --grant-writer shop --grant-relay relay --grant-operator oncall
+  outbox-relay migrate --grant-consumer billing
   outbox-relay migrate --print > outbox.sql
   outbox-relay migrate --adopt --since 2026-11-20T00:00:00Z --apply
 
@@ -42,8 +43,11 @@ pub(super) struct Migrate {
     /// Let this role read them, and decide about those that are dead
     #[arg(long, value_name = "ROLE")]
     grant_operator: Vec<String>,
+    /// Let this role fetch payloads that were too large for a record
+    #[arg(long, value_name = "ROLE")]
+    grant_consumer: Vec<String>,
     /// Make a table that is already there the relay's, while services write to it: print the SQL
-    #[arg(long, conflicts_with_all = ["print", "grant_writer", "grant_relay", "grant_operator"])]
+    #[arg(long, conflicts_with_all = ["print", "grant_writer", "grant_relay", "grant_operator", "grant_consumer"])]
     adopt: bool,
     /// Do what --adopt prints; may be repeated whenever it was ended
     #[arg(long, requires = "adopt")]
@@ -137,6 +141,7 @@ impl Migrate {
             (Grant::Writer, &self.grant_writer),
             (Grant::Relay, &self.grant_relay),
             (Grant::Operator, &self.grant_operator),
+            (Grant::Consumer, &self.grant_consumer),
         ];
         roles
             .into_iter()

@@ -16,6 +16,7 @@ mod import;
 mod migrate;
 mod route;
 mod run;
+mod seen;
 mod status;
 mod topics;
 

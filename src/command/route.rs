@@ -15,20 +15,18 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::seen::Seen;
 use super::{Done, Exit, Refusal, access, plain, say, settings, tell};
 use crate::decide::dead::{LetterTopic, OnDead};
-use crate::decide::envelope::{Envelope, check_size};
+use crate::decide::envelope::Envelope;
 use crate::decide::route::Route as Way;
 use crate::event::{Event, EventRef, Lane, OrderingKey, Payload};
-use crate::outbox::columns;
 use crate::outbox::names::Names;
-use crate::outbox::one::one;
 use crate::outbox::session::{Purpose, Session};
 use crate::outcome::Defect;
 use crate::process::clock;
 use crate::process::settings::Settings;
 use crate::record::{Record, SchemaName};
-use crate::relay::record_bytes_max;
 
 /// Show which route an event takes, and the record that it becomes
 #[derive(Debug, clap::Args)]
@@ -83,17 +81,17 @@ impl Route {
     pub(super) async fn run(&self, file: Option<&Path>) -> Done {
         debug_assert!(self.explain, "there is nothing else that it does");
         let settings = settings(file)?;
-        let event = match self.seq {
+        let seen = match self.seq {
             Some(seq) => stored(&settings, seq).await?,
-            None => given()?,
+            None => Seen::whole(&settings, given()?),
         };
         let mut routes = settings.routes();
-        let name = routes.name_for(&event);
-        let schema = match routes.route(&event).1 {
-            Ok(topic) => routes.schema(&event, &topic).ok().flatten(),
+        let name = routes.name_for(&seen.event);
+        let schema = match routes.route(&seen.event).1 {
+            Ok(topic) => routes.schema(&seen.event, &topic).ok().flatten(),
             Err(_) => None,
         };
-        let (way, topic) = routes.route(&event);
+        let (way, topic) = routes.route(&seen.event);
         let envelope = Envelope::new(settings.events.source.clone());
         let letter_topic = topic.as_ref().ok().and_then(|topic| {
             let template = LetterTopic::parse(&settings.failure.dead_letter_topic).ok();
@@ -106,10 +104,7 @@ impl Route {
             way,
             letter_topic,
             schema,
-            record: topic.and_then(|topic| {
-                let record = envelope.record(&event, &way.form, topic)?;
-                check_size(&record, record_bytes_max(&settings)).map(|()| record)
-            }),
+            record: topic.and_then(|topic| seen.record(&settings, &envelope, (&way.form, topic))),
         };
         let told = if self.json {
             say(&json_of(&explained).to_string())
@@ -125,13 +120,10 @@ impl Route {
 }
 
 /// The event of this number in the outbox.
-async fn stored(settings: &Settings, seq: i64) -> Result<Event, Refusal> {
+async fn stored(settings: &Settings, seq: i64) -> Result<Seen, Refusal> {
     let names = Names::new(&settings.database.schema, &settings.database.table);
     let mut session = Session::new(&access(settings, "route")?, Purpose::Look);
-    let found = match columns::look(&mut session, &settings.database).await {
-        Ok(names) => one(&mut session, &names, seq, record_bytes_max(settings)).await,
-        Err(error) => Err(error),
-    };
+    let found = Seen::read(&mut session, settings, seq, true).await;
     session.close().await;
     let failed = |text: String| Refusal {
         exit: Exit::Failed,

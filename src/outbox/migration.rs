@@ -14,14 +14,21 @@ use super::names::{Names, quoted};
 use super::session::Session;
 
 /// The schema version that this binary works with.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// Every migration, in order.
-const MIGRATIONS: [(i32, &str, &str); 1] = [(
-    1,
-    "outbox",
-    include_str!("../../migrations/0001_outbox.sql"),
-)];
+const MIGRATIONS: [(i32, &str, &str); 2] = [
+    (
+        1,
+        "outbox",
+        include_str!("../../migrations/0001_outbox.sql"),
+    ),
+    (
+        2,
+        "payload",
+        include_str!("../../migrations/0002_payload.sql"),
+    ),
+];
 
 /// Where the tables beside the outbox begin in the first migration, and where they end.
 const BESIDE: (&str, &str) = (
@@ -32,6 +39,7 @@ const BESIDE: (&str, &str) = (
 const GRANT_WRITER: &str = include_str!("grants/writer.sql");
 const GRANT_RELAY: &str = include_str!("grants/relay.sql");
 const GRANT_OPERATOR: &str = include_str!("grants/operator.sql");
+const GRANT_CONSUMER: &str = include_str!("grants/consumer.sql");
 
 /// `migrations_table`: locks nothing that exists.
 const MIGRATIONS_TABLE: &str = "
@@ -85,6 +93,8 @@ pub enum Grant {
     Relay,
     /// Who decides about dead events.
     Operator,
+    /// Who fetches payloads that were too large for a record.
+    Consumer,
 }
 
 /// The SQL that makes the tables from nothing, for teams with their own migration tool.
@@ -124,6 +134,7 @@ pub fn print_grant(names: &Names, grant: Grant, role: &str) -> String {
         Grant::Writer => GRANT_WRITER,
         Grant::Relay => GRANT_RELAY,
         Grant::Operator => GRANT_OPERATOR,
+        Grant::Consumer => GRANT_CONSUMER,
     };
     names.render(&template.replace("{role}", &quoted(role)))
 }

@@ -14,6 +14,7 @@ pub mod columns;
 pub mod dead;
 pub mod error;
 pub mod identity;
+pub mod large;
 pub mod leases;
 mod lineage;
 pub mod mark;

@@ -44,6 +44,11 @@ impl Names {
         format!("{}.{}", self.schema, self.table)
     }
 
+    /// The table of large payloads, as records tell it to consumers.
+    pub fn payload_location(&self) -> String {
+        format!("postgresql:{}.{}_payload", self.schema, self.table)
+    }
+
     /// How the columns are read, for people.
     pub fn about_columns(&self) -> String {
         let Columns {
@@ -71,6 +76,7 @@ impl Names {
             ("{identity}", beside("relay_identity")),
             ("{audit}", beside("relay_audit")),
             ("{migrations}", beside("relay_migrations")),
+            ("{payloads}", beside("payload")),
             ("{publish}", beside("publish")),
             ("{adoption}", beside("relay_adoption")),
             ("{adoption_text}", literal(&beside("relay_adoption"))),

@@ -21,7 +21,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use uuid::Uuid;
 
-pub use self::apart::may_be_a_rows;
+pub use self::apart::{is_of_data, may_be_a_rows};
 pub(super) use self::rows::{time, weighed};
 use self::timestamp::Timestamp;
 use super::columns::Form;
@@ -77,6 +77,7 @@ pub struct Pages {
     payload: Form,
     record_bytes_max: u64,
     stored_bytes_max: i32,
+    sent_bytes_max: i32,
 }
 
 /// What a statement showed of one range.
@@ -101,12 +102,15 @@ pub struct Fetched {
     pub available_us: Option<i64>,
     /// Why it can be no record, where the database showed that already.
     pub unfit: Option<Defect>,
+    /// That is for its size alone, which may be its payload's.
+    pub is_large: bool,
 }
 
 impl Pages {
     /// Renders the statements. A payload is fetched only if it may print as a record of at most
     /// `record_bytes_max` bytes.
     pub fn new(names: &Names, token: Uuid, record_bytes_max: u64) -> Self {
+        let stored_bytes_max = stored_bytes_max(record_bytes_max);
         Self {
             lanes: rows::page(names, rows::OF_LANE),
             key: rows::page(names, rows::OF_KEY),
@@ -118,7 +122,18 @@ impl Pages {
             token,
             payload: names.columns().payload,
             record_bytes_max,
-            stored_bytes_max: stored_bytes_max(record_bytes_max),
+            stored_bytes_max,
+            sent_bytes_max: stored_bytes_max,
+        }
+    }
+
+    /// The same, but of a row that prints as more bytes than this nothing is fetched.
+    #[must_use]
+    pub fn without_large(self, over_bytes: u64) -> Self {
+        let over_bytes = i32::try_from(over_bytes).unwrap_or(i32::MAX);
+        Self {
+            sent_bytes_max: over_bytes.min(self.sent_bytes_max),
+            ..self
         }
     }
 
@@ -164,7 +179,8 @@ impl Pages {
                     .query(read)
                     .bind(with_contents)
                     .bind(since)
-                    .bind(spills);
+                    .bind(spills)
+                    .bind(self.sent_bytes_max);
                 query.fetch_all(connection).await
             })
             .await?;
@@ -299,6 +315,7 @@ fn event(lane: Lane, row: &PgRow, payload: Form) -> Result<Fetched, sqlx::Error>
         ))
     });
     let no_time = || Defect::new("created_at is no time that a record can carry");
+    let is_large = too_large.is_some();
     let unfit = too_large.or_else(|| created_at.is_none().then(no_time));
     let wait_ms: Option<i64> = column(row, 12)?;
     Ok(Fetched {
@@ -325,5 +342,6 @@ fn event(lane: Lane, row: &PgRow, payload: Form) -> Result<Fetched, sqlx::Error>
         },
         available_us: column::<Option<Timestamp>>(row, 15)?.map(|Timestamp(us)| us),
         unfit,
+        is_large,
     })
 }

@@ -73,6 +73,16 @@ impl Access {
         self
     }
 
+    /// The same for statements that take longer than most: they are given up after this time at the
+    /// earliest.
+    #[must_use]
+    pub fn patient(&self, at_least_ms: u64) -> Self {
+        Self {
+            statement_timeout_ms: self.statement_timeout_ms.max(at_least_ms),
+            ..self.clone()
+        }
+    }
+
     /// How to connect now. A file that is away, or holds no URL, is perhaps being replaced: then it
     /// is as it was at the start.
     async fn options(&self) -> PgConnectOptions {

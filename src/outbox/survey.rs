@@ -174,6 +174,14 @@ const RIGHTS: [Right; 11] = [
     ("SELECT", &[], "{migrations}"),
 ];
 
+/// What a relay does beside where large payloads stay in the database.
+const LARGE_RIGHTS: [Right; 4] = [
+    ("SELECT", &[], "{payloads}"),
+    ("INSERT", &[], "{payloads}"),
+    ("UPDATE", &["kept_since"], "{payloads}"),
+    ("DELETE", &[], "{payloads}"),
+];
+
 /// Looks at the server.
 pub async fn server(session: &mut Session) -> Result<Server, OutboxError> {
     session
@@ -189,11 +197,12 @@ pub async fn server(session: &mut Session) -> Result<Server, OutboxError> {
         .await
 }
 
-/// Looks for what the role may not do. Without the schema, nothing in it is looked at.
+/// Looks for what the role may not do that marks so, and `stores` large payloads or not. Without the
+/// schema, nothing in it is looked at.
 pub async fn rights(
     session: &mut Session,
     names: &Names,
-    after: AfterPublish,
+    (after, stores): (AfterPublish, bool),
 ) -> Result<Rights, OutboxError> {
     session
         .run(async |connection| {
@@ -203,7 +212,7 @@ pub async fn rights(
                 .await?;
             let (role, enters): (String, bool) = (column(&row, 0)?, column(&row, 1)?);
             let missing = if enters {
-                missing(connection, names, after).await?
+                missing(connection, names, (after, stores)).await?
             } else {
                 vec![names.render("USAGE ON SCHEMA {schema}")]
             };
@@ -219,13 +228,14 @@ pub async fn rights(
 async fn missing(
     connection: &mut PgConnection,
     names: &Names,
-    after: AfterPublish,
+    (after, stores): (AfterPublish, bool),
 ) -> Result<Vec<String>, sqlx::Error> {
     let finishing: Right = match after {
         AfterPublish::Mark => ("UPDATE", &["published_at"], "{outbox}"),
         AfterPublish::Delete => ("DELETE", &[], "{outbox}"),
     };
-    let rights: Vec<Right> = RIGHTS.into_iter().chain([finishing]).collect();
+    let large = LARGE_RIGHTS.into_iter().filter(|_| stores);
+    let rights: Vec<Right> = RIGHTS.into_iter().chain([finishing]).chain(large).collect();
     let mut questions: Vec<String> = rights.iter().map(|right| question(right, names)).collect();
     questions.push(names.render("has_sequence_privilege({sequence_text}, 'SELECT')"));
     let mut told: Vec<String> = rights.iter().map(|right| told(right, names)).collect();

@@ -46,6 +46,9 @@ use problems::Problems;
 /// which also says that it is a relay.
 const NAME_MAX_BYTES: usize = 48;
 
+/// The largest record that librdkafka takes by default (`message.max.bytes`), in bytes.
+const RECORD_BYTES_MAX: u64 = 1_000_000;
+
 /// Everything an operator can set; `config/default.toml` says what each key means.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Settings {
@@ -68,6 +71,8 @@ pub struct Settings {
     pub schema_registry: SchemaRegistry,
     /// What becomes of rows that fail.
     pub failure: Failure,
+    /// What becomes of payloads that are too large for a record.
+    pub large_payload: LargePayload,
     /// What a record says of its origin.
     pub events: Events,
     /// Where the probes answer.
@@ -197,6 +202,27 @@ pub struct Failure {
     pub backoff_max_ms: u64,
 }
 
+/// What becomes of payloads that are too large for a record.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LargePayload {
+    /// What is done with one.
+    pub action: LargeAction,
+    /// Payloads that take more than this are large.
+    pub over_bytes: u64,
+    /// How long consumers find one.
+    pub keep_hours: u32,
+}
+
+/// What is done with a large payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LargeAction {
+    /// Nothing: what is too large for a record is dead.
+    Dead,
+    /// It is put where consumers fetch it, and the record holds a reference.
+    ClaimCheck,
+}
+
 /// What a record says of its origin.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Events {
@@ -233,6 +259,24 @@ pub enum LogFormat {
 }
 
 impl Settings {
+    /// The largest record that the client takes, in bytes.
+    pub(crate) fn record_bytes_max(&self) -> u64 {
+        let property = self.kafka.properties.get("message.max.bytes");
+        property
+            .and_then(|value| value.expose().parse().ok())
+            .unwrap_or(RECORD_BYTES_MAX)
+    }
+
+    /// Payloads that print as more bytes than this are put where consumers fetch them; none are where
+    /// nothing is done with large ones.
+    pub(crate) fn claim_check_over_bytes(&self) -> Option<u64> {
+        let large = &self.large_payload;
+        match large.action {
+            LargeAction::Dead => None,
+            LargeAction::ClaimCheck => Some(large.over_bytes),
+        }
+    }
+
     /// Reads settings from their layers: the compiled default, a file, the environment.
     pub fn load(
         file: Option<&Path>,

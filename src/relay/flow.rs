@@ -25,7 +25,6 @@ use super::timing::{MarkTimer, PollTimer, Timing};
 use crate::decide::window::{Ask, Notice, Window};
 use crate::event::{EventRef, Lane};
 use crate::kafka::publish::{Landing, Publish};
-use crate::outbox::error::OutboxError;
 use crate::outcome::Class;
 use crate::process::clock;
 use crate::process::shutdown::Shutdown;
@@ -272,8 +271,12 @@ impl<P: Publish> Flow<P> {
             }
             News::ReadFailed(error) => {
                 self.poll.failed(now_ms);
-                self.database_failed(Doing::Reading, &error, now_ms);
+                self.health.database_failed(Doing::Reading, &error, now_ms);
                 self.window.void_reading(now_ms);
+            }
+            News::Carried(at, content) => {
+                self.health.database_answered(Doing::Carrying);
+                self.window.fill(at, content, now_ms);
             }
             News::Marked { marker, rows } => {
                 self.marks[marker].end();
@@ -282,7 +285,7 @@ impl<P: Publish> Flow<P> {
             }
             News::MarkFailed { marker, error } => {
                 self.marks[marker].fail(now_ms);
-                self.database_failed(Doing::Marking, &error, now_ms);
+                self.health.database_failed(Doing::Marking, &error, now_ms);
                 self.window.mark_failed(marker);
             }
             News::Claimed { .. }
@@ -293,7 +296,7 @@ impl<P: Publish> Flow<P> {
             | News::Retired
             | News::Buried(_)
             | News::Kept
-            | News::KeepFailed(_) => self.take_in_keeping(news, now_ms),
+            | News::Failed(..) => self.take_in_keeping(news, now_ms),
         }
     }
 
@@ -338,12 +341,13 @@ impl<P: Publish> Flow<P> {
             News::Retired => self.retired = true,
             News::Buried(at) => self.window.buried(at, now_ms),
             News::Kept => self.health.database_answered(Doing::Keeping),
-            News::KeepFailed(error) => self.database_failed(Doing::Keeping, &error, now_ms),
+            News::Failed(doing, error) => self.health.database_failed(doing, &error, now_ms),
             News::Sighted(_)
             | News::Drawn(_)
             | News::DelayedTold(_)
             | News::Page(_)
             | News::ReadFailed(_)
+            | News::Carried(..)
             | News::Marked { .. }
             | News::MarkFailed { .. } => {}
         }
@@ -362,10 +366,6 @@ impl<P: Publish> Flow<P> {
             self.synced_at = committed;
             self.errand(Errand::Sync);
         }
-    }
-
-    fn database_failed(&mut self, doing: Doing, error: &OutboxError, now_ms: u64) {
-        self.health.database_failed(doing, error, now_ms);
     }
 
     fn stop(&mut self, now_ms: u64) {

@@ -53,6 +53,7 @@ pub(super) enum Doing {
     Reading,
     Marking,
     Keeping,
+    Carrying,
 }
 
 impl fmt::Display for Doing {
@@ -61,6 +62,7 @@ impl fmt::Display for Doing {
             Self::Reading => "reading",
             Self::Marking => "marking",
             Self::Keeping => "keeping leases",
+            Self::Carrying => "storing large payloads",
         })
     }
 }
@@ -92,6 +94,7 @@ pub(super) struct Health {
     reading: Database,
     marking: Database,
     keeping: Database,
+    carrying: Database,
     kafka_log: Repeat,
     failure: Option<String>,
     /// When each open circuit was first seen.
@@ -117,6 +120,7 @@ impl Health {
             reading: Database::default(),
             marking: Database::default(),
             keeping: Database::default(),
+            carrying: Database::default(),
             kafka_log: Repeat::default(),
             failure: None,
             opened: HashMap::new(),
@@ -178,12 +182,13 @@ impl Health {
             Doing::Reading => &mut self.reading,
             Doing::Marking => &mut self.marking,
             Doing::Keeping => &mut self.keeping,
+            Doing::Carrying => &mut self.carrying,
         }
     }
 
     /// What the database refuses; most often all parts are told the same.
     fn database_reasons(&self) -> Vec<String> {
-        let parts = [&self.reading, &self.marking, &self.keeping];
+        let parts = [&self.reading, &self.marking, &self.keeping, &self.carrying];
         let mut reasons: Vec<String> = parts
             .into_iter()
             .filter_map(|part| part.trouble.as_ref())

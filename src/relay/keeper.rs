@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::health::Doing;
 use super::news::{Errand, News};
 use crate::decide::backoff;
 use crate::decide::share::{Peer, fair_share, yields};
@@ -143,7 +144,8 @@ impl Keeper {
                     }
                 }
                 Ok(Err(error)) => {
-                    if self.tell(News::KeepFailed(error)).await.is_err() {
+                    let failed = News::Failed(Doing::Keeping, error);
+                    if self.tell(failed).await.is_err() {
                         break;
                     }
                     self.pause();

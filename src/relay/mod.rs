@@ -15,6 +15,9 @@
 //!             └────────┘
 //! ```
 //!
+//! Where large payloads stay in the database the reader gives their rows to the porter, which stores each
+//! and tells the flow its record.
+//!
 //! Owns the tasks and how they start and end. Every decision is made in `decide`; every statement
 //! is in `outbox`.
 //!
@@ -31,6 +34,7 @@ mod marker;
 mod meter;
 mod news;
 mod notice;
+mod porter;
 mod probe;
 mod reader;
 mod sampler;
@@ -55,11 +59,12 @@ use self::keeper::{Keeper, Terms, Ties};
 use self::letter::Outgoing;
 use self::marker::Marker;
 use self::meter::Meter;
-use self::reader::Reader;
+use self::porter::{Porter, STORE_MS};
+use self::reader::{Large, Reader};
 pub(crate) use self::start::kafka_config;
 use self::timing::Timing;
 use crate::decide::dead::{LetterTopic, Policy};
-use crate::decide::envelope::Envelope;
+use crate::decide::envelope::{Envelope, Reference};
 use crate::decide::route::Routes;
 use crate::decide::window::{Limits, Window};
 use crate::kafka::KafkaError;
@@ -69,6 +74,7 @@ use crate::kafka::publish::Landing;
 use crate::outbox::backlog::Backlog;
 use crate::outbox::error::OutboxError;
 use crate::outbox::identity::Mismatch;
+use crate::outbox::large::Payloads;
 use crate::outbox::leases::{Leases, Member};
 use crate::outbox::mark::Marks;
 use crate::outbox::names::Names;
@@ -81,8 +87,6 @@ use crate::process::shutdown::Shutdown;
 use crate::readiness::Readiness;
 use crate::registry::{self, RegistryError, Schemas};
 
-/// The largest record that librdkafka takes by default (`message.max.bytes`), in bytes.
-const RECORD_BYTES_MAX: u64 = 1_000_000;
 /// News wait in a queue this long at most; more would be memory without bound.
 const NEWS_MAX: usize = 64;
 /// Sessions that do not mark: the reader's and the keeper's.
@@ -141,10 +145,7 @@ pub async fn run(
 
 /// The largest record that the client takes, in bytes.
 pub(crate) fn record_bytes_max(settings: &Settings) -> u64 {
-    let property = settings.kafka.properties.get("message.max.bytes");
-    property
-        .and_then(|value| value.expose().parse().ok())
-        .unwrap_or(RECORD_BYTES_MAX)
+    settings.record_bytes_max()
 }
 
 /// All that settings alone decide.
@@ -220,9 +221,10 @@ impl Plan {
             readiness: probes.subscribe(),
             metrics: self.metrics.clone(),
         });
-        let (reader, reading) = self.start_reader(news_out.clone());
+        let (large, carrying) = self.start_porter(&news_out).unzip();
+        let (reader, reading) = self.start_reader(news_out.clone(), large);
         let (markers, mut tasks) = self.start_markers(&news_out);
-        tasks.extend([keeping, reading]);
+        tasks.extend([keeping, reading].into_iter().chain(carrying));
         let (sampling, stop_sampling) = oneshot::channel();
         tasks.push(sampler::start(
             self.session(Purpose::Read),
@@ -286,21 +288,50 @@ impl Plan {
         (errands_in, tokio::spawn(keeper.run(errands)))
     }
 
+    /// The porter and the reader's way to it, where large payloads stay in the database.
+    fn start_porter(&self, news: &mpsc::Sender<news::News>) -> Option<(Large, JoinHandle<()>)> {
+        self.settings.claim_check_over_bytes()?;
+        let payloads = Payloads::new(&self.names, record_bytes_max(&self.settings));
+        let porter = Porter {
+            session: Session::new(&self.access.patient(STORE_MS), Purpose::Keep),
+            payloads: payloads.clone(),
+            envelope: Envelope::new(self.settings.events.source.clone()),
+            location: self.names.payload_location(),
+            keep_hours: self.settings.large_payload.keep_hours,
+            news: news.clone(),
+        };
+        let (loads_in, loads) = mpsc::unbounded_channel();
+        let large = Large {
+            payloads,
+            blank: Reference::blank(&self.names.payload_location()),
+            porter: loads_in,
+            loads: Vec::new(),
+        };
+        Some((large, tokio::spawn(porter.run(loads))))
+    }
+
+    fn pages(&self) -> Pages {
+        let (token, bytes_max) = (self.member.token, record_bytes_max(&self.settings));
+        let pages = Pages::new(&self.names, token, bytes_max);
+        match self.settings.claim_check_over_bytes() {
+            Some(over_bytes) => pages.without_large(over_bytes),
+            None => pages,
+        }
+    }
+
     fn start_reader(
         &self,
         news: mpsc::Sender<news::News>,
+        large: Option<Large>,
     ) -> (mpsc::Sender<crate::decide::window::Ask>, JoinHandle<()>) {
         let (asks_in, asks) = mpsc::channel(1);
         let reader = Reader {
             session: self.session(Purpose::Read),
-            pages: Pages::new(
-                &self.names,
-                self.member.token,
-                record_bytes_max(&self.settings),
-            ),
+            pages: self.pages(),
             routes: self.routes.clone(),
             envelope: Envelope::new(self.settings.events.source.clone()),
             metrics: self.metrics.clone(),
+            large,
         };
         (asks_in, tokio::spawn(reader.run(asks, news)))
     }

@@ -2,10 +2,13 @@
 //!
 //! Owns the vocabulary between tasks, nothing else.
 
+use super::health::Doing;
 use crate::decide::reading::Sighting;
 use crate::decide::window::{Burial, Page};
 use crate::event::{Epoch, EventRef, Lane, Lease};
 use crate::outbox::error::OutboxError;
+use crate::outcome::Failure;
+use crate::record::Record;
 
 /// What a task tells the loop.
 #[derive(Debug)]
@@ -20,6 +23,9 @@ pub(super) enum News {
     Page(Page),
     /// The reader's statement failed; what its session learned is void.
     ReadFailed(OutboxError),
+    /// A large payload is stored, and this is the record that refers to it; or there can be none; or its
+    /// row is not to be published any more.
+    Carried(EventRef, Option<Result<Record, Failure>>),
     /// A marker's batch is committed.
     Marked {
         /// Which marker.
@@ -66,8 +72,8 @@ pub(super) enum News {
     Buried(EventRef),
     /// The keeper has done all that was due, after a failure.
     Kept,
-    /// The keeper's statement failed.
-    KeepFailed(OutboxError),
+    /// A statement of this part failed, and is tried again.
+    Failed(Doing, OutboxError),
 }
 
 /// What the loop asks of the keeper.

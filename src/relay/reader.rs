@@ -10,10 +10,13 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::news::News;
-use crate::decide::envelope::Envelope;
+use super::porter::Load;
+use crate::decide::envelope::{Envelope, Reference};
 use crate::decide::route::Routes;
-use crate::decide::window::{Ask, Candidate, Page, PageRange, Read};
+use crate::decide::window::{Ask, Candidate, Page, PageRange, Read, UNTIL_FILLED_MS};
+use crate::event::EventRef;
 use crate::outbox::error::OutboxError;
+use crate::outbox::large::Payloads;
 use crate::outbox::page::{EventRange, Fetched, Pages, may_be_a_rows};
 use crate::outbox::session::Session;
 use crate::outcome::Failure;
@@ -27,6 +30,19 @@ pub(super) struct Reader {
     pub(super) routes: Routes,
     pub(super) envelope: Envelope,
     pub(super) metrics: Metrics,
+    /// Where large payloads stay in the database.
+    pub(super) large: Option<Large>,
+}
+
+/// What it takes to read the row of a large payload without it.
+#[derive(Debug)]
+pub(super) struct Large {
+    pub(super) payloads: Payloads,
+    /// A record of the same size as the one that the porter will make refers to there.
+    pub(super) blank: Reference,
+    pub(super) porter: mpsc::UnboundedSender<Load>,
+    /// What the page under way has for the porter, whose answers must come behind the page.
+    pub(super) loads: Vec<Load>,
 }
 
 impl Reader {
@@ -43,6 +59,7 @@ impl Reader {
             if news.send(answer).await.is_err() {
                 break;
             }
+            self.hand_loads_over();
         }
         self.session.close().await;
     }
@@ -59,10 +76,12 @@ impl Reader {
                 let asked = Instant::now();
                 let ranges = self.ranges(read).await?;
                 self.metrics.polled(asked.elapsed());
-                let ranges = ranges.into_iter().map(|range| self.page_range(range));
-                Ok(News::Page(Page {
-                    ranges: ranges.collect(),
-                }))
+                let mut page = Page::default();
+                for mut range in ranges {
+                    self.complete(&mut range.events).await?;
+                    page.ranges.push(self.page_range(range));
+                }
+                Ok(News::Page(page))
             }
         }
     }
@@ -76,6 +95,31 @@ impl Reader {
             }
             result => result,
         }
+    }
+
+    /// Reads what a page left out of rows for their size, but for their payloads. Then a row is large for
+    /// its payload alone, or is not.
+    async fn complete(&mut self, events: &mut [Fetched]) -> Result<(), OutboxError> {
+        let Some(large) = &self.large else {
+            return Ok(());
+        };
+        for fetched in events.iter_mut().filter(|fetched| fetched.is_large) {
+            let EventRef { seq, id } = fetched.event.at;
+            let read = large.payloads.event(&mut self.session, seq, Some(id));
+            match read.await? {
+                Some(Ok(bare)) => {
+                    let page = std::mem::replace(&mut fetched.event, bare.event);
+                    fetched.event.wait_ms = page.wait_ms;
+                    fetched.event.judged = page.judged;
+                    fetched.is_large = bare.has_payload;
+                    fetched.unfit = None;
+                }
+                Some(Err(defect)) => fetched.unfit = Some(defect),
+                // It is gone since: nothing of it will be written.
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     fn page_range(&mut self, range: EventRange) -> PageRange {
@@ -93,30 +137,56 @@ impl Reader {
 
     fn candidate(&mut self, mut fetched: Fetched) -> Candidate {
         let judged = fetched.event.judged.take();
-        let (route, topic) = self.routes.route(&fetched.event);
-        let content = match (&topic, fetched.unfit) {
-            (_, Some(defect)) => Err(defect),
-            (Err(defect), None) => Err(defect.clone()),
-            (Ok(topic), None) => {
-                self.envelope
-                    .record(&fetched.event, &route.form, Arc::clone(topic))
+        let event = fetched.event;
+        let (route, topic) = self.routes.route(&event);
+        let large = self.large.as_mut().filter(|_| fetched.is_large);
+        let mut wait_ms = event.wait_ms;
+        let content = match (&topic, fetched.unfit, large) {
+            (_, Some(defect), _) => Err(defect),
+            (Err(defect), None, _) => Err(defect.clone()),
+            (Ok(topic), None, None) => self.envelope.record(&event, &route.form, Arc::clone(topic)),
+            (Ok(topic), None, Some(large)) => {
+                let (form, topic) = (&route.form, Arc::clone(topic));
+                let blank = self
+                    .envelope
+                    .reference(&event, form, Arc::clone(&topic), &large.blank);
+                blank.inspect(|_blank| {
+                    wait_ms = UNTIL_FILLED_MS;
+                    large.loads.push(Load::new(&event, form, topic));
+                })
             }
         };
         let (order, on_dead) = (route.order, route.on_dead);
         let content = content.and_then(|mut record| {
-            record.schema = self.routes.schema(&fetched.event, &record.topic)?;
+            // A reference is the relay's own document.
+            if wait_ms != UNTIL_FILLED_MS {
+                record.schema = self.routes.schema(&event, &record.topic)?;
+            }
             Ok(record)
         });
         Candidate {
-            at: fetched.event.at,
-            key: fetched.event.key,
+            at: event.at,
+            key: event.key,
             topic: topic.unwrap_or_else(|_| Arc::from("")),
             available_us: fetched.available_us,
-            wait_ms: fetched.event.wait_ms,
+            wait_ms,
             judged,
             order,
             on_dead,
             content: content.map_err(Failure::from),
+        }
+    }
+
+    /// Hands over what the page had for the porter. One that is gone has panicked, and the process with
+    /// it.
+    fn hand_loads_over(&mut self) {
+        let Some(large) = &mut self.large else {
+            return;
+        };
+        for load in large.loads.drain(..) {
+            if large.porter.send(load).is_err() {
+                tracing::debug!("the porter is gone");
+            }
         }
     }
 }

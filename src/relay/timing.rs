@@ -5,6 +5,7 @@
 //! Invariant: after a failure the next try waits, ever longer, but never beyond two seconds.
 
 use crate::decide::{backoff, pace};
+use crate::event::EventRef;
 
 /// Marks are at most this far apart, in milliseconds (measured: further apart is clearly worse).
 const MARK_MS: u64 = 10;
@@ -12,6 +13,11 @@ const MARK_MS: u64 = 10;
 const RETRY_MIN_MS: u64 = 100;
 /// A retry of the database waits at most this long, in milliseconds.
 const RETRY_MAX_MS: u64 = 2_000;
+
+/// How long what failed so often waits, in milliseconds; it differs a little from event to event.
+pub(super) fn retry_ms(failures: u32, at: EventRef) -> u64 {
+    backoff::delay_ms(failures, at.id.as_u64_pair().1, RETRY_MIN_MS, RETRY_MAX_MS)
+}
 
 /// The loop's times.
 #[derive(Debug, Clone, Copy)]

@@ -78,12 +78,9 @@ impl Look {
             return Seen::default();
         }
         let identity = self.at_tables().await;
-        let rights = survey::rights(
-            &mut self.session,
-            &self.names,
-            self.settings.relay.after_publish,
-        )
-        .await;
+        let stores = self.settings.claim_check_over_bytes().is_some();
+        let work = (self.settings.relay.after_publish, stores);
+        let rights = survey::rights(&mut self.session, &self.names, work).await;
         let found = match rights {
             Ok(rights) => checkup::rights(&rights.role, &rights.missing),
             Err(error) => self.database_failed("rights", &error),

@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::look::Look;
+use crate::command::seen::Seen;
 use crate::decide::checkup::Finding;
-use crate::decide::envelope::{Envelope, check_size};
+use crate::decide::envelope::Envelope;
 use crate::decide::route::Routes;
-use crate::event::Event;
-use crate::outbox::one::one;
 use crate::outbox::survey::Kind;
 use crate::outcome::Defect;
-use crate::relay::record_bytes_max;
+use crate::process::settings::Settings;
 
 /// So many kinds are tried with one of their rows, where routes look at whole rows.
 const ROWS_MAX: usize = 200;
@@ -31,11 +30,10 @@ impl Look {
         let fixed = routes.fixed_topics().map(|name| (name.to_owned(), None));
         let mut wanted: BTreeMap<String, Option<f64>> = fixed.collect();
         let whole = routes.need_whole_rows();
-        let bytes_max = record_bytes_max(&self.settings);
         let tried = if whole { ROWS_MAX } else { usize::MAX };
         for kind in kinds.iter().take(tried) {
             let tried = match self.sample(kind, whole).await {
-                Some(Ok(event)) => try_out(&mut routes, &envelope, &event, bytes_max),
+                Some(Ok(seen)) => try_out(&self.settings, &mut routes, &envelope, &seen),
                 Some(Err(defect)) => Err(defect),
                 None => continue,
             };
@@ -58,13 +56,12 @@ impl Look {
     }
 
     /// An event of a kind: one of its rows where routes look at whole rows. None if that is gone.
-    async fn sample(&mut self, kind: &Kind, whole: bool) -> Option<Result<Event, Defect>> {
+    async fn sample(&mut self, kind: &Kind, whole: bool) -> Option<Result<Seen, Defect>> {
         if !whole {
-            return Some(Ok(kind.event()));
+            return Some(Ok(Seen::of_kind(kind.event())));
         }
-        let bytes_max = record_bytes_max(&self.settings);
-        match one(&mut self.session, &self.names, kind.seq, bytes_max).await {
-            Ok(event) => event,
+        match Seen::read(&mut self.session, &self.settings, kind.seq, false).await {
+            Ok(seen) => seen,
             Err(error) => {
                 let found = self.database_failed("topics", &error);
                 self.findings.push(found);
@@ -76,15 +73,14 @@ impl Look {
 
 /// The topic of an event, if it has one and a record too.
 fn try_out(
+    settings: &Settings,
     routes: &mut Routes,
     envelope: &Envelope,
-    event: &Event,
-    bytes_max: u64,
+    seen: &Seen,
 ) -> Result<Arc<str>, Defect> {
-    let (route, topic) = routes.route(event);
+    let (route, topic) = routes.route(&seen.event);
     let topic = topic?;
-    let record = envelope.record(event, &route.form, Arc::clone(&topic))?;
-    check_size(&record, bytes_max)?;
+    seen.record(settings, envelope, (&route.form, Arc::clone(&topic)))?;
     Ok(topic)
 }
 

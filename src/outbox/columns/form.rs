@@ -75,6 +75,14 @@ impl Form {
         }
     }
 
+    /// The bytes that a record would hold of a value, in SQL.
+    pub(in crate::outbox) fn as_bytes(self, value: &str) -> String {
+        match self {
+            Self::Jsonb | Self::Json | Self::Text => format!("convert_to({value}::text, 'UTF8')"),
+            Self::Bytes => value.to_owned(),
+        }
+    }
+
     /// The type of what is sent.
     pub(in crate::outbox) fn sent_as(self) -> &'static str {
         match self {

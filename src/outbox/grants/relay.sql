@@ -8,3 +8,5 @@ GRANT SELECT, UPDATE ON {leases} TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON {relays} TO {role};
 GRANT SELECT, UPDATE (kafka_cluster_id, routing) ON {identity} TO {role};
 GRANT SELECT ON {migrations}, {audit} TO {role};
+-- These serve large_payload.action = "claim_check" alone.
+GRANT SELECT, INSERT, DELETE, UPDATE (kept_since) ON {payloads} TO {role};

@@ -24,7 +24,7 @@ use crate::outcome::Defect;
 const READ_ROW: &str = "
 /* read_row */
 SELECT CASE WHEN r.bytes <= $3 THEN r.payload END, CASE WHEN r.bytes <= $3 THEN r.headers END,
-    NOT n.long AND coalesce(r.bytes <= $3, true)
+    n.long, coalesce(r.bytes <= $3, true)
 FROM {outbox} AS o
 CROSS JOIN LATERAL (
     SELECT count(*) >= $4 AS long FROM (
@@ -62,6 +62,16 @@ pub(super) fn row(names: &Names) -> String {
         .replace("{printed_payload}", &columns.payload.printed("{o.payload}"))
         .replace("{long_number}", LONG_NUMBER);
     names.render(&statement)
+}
+
+/// Payload and headers of a row.
+struct Contents {
+    payload: Option<Payload>,
+    headers: Option<String>,
+    /// Their numbers alone would fill any record.
+    long: bool,
+    /// They take no more than a record can.
+    fits: bool,
 }
 
 impl Pages {
@@ -102,11 +112,17 @@ impl Pages {
             return Ok(());
         }
         match self.contents(session, fetched.event.at).await {
-            Ok((payload, headers, true)) => {
+            Ok(Contents {
+                long: false,
+                fits: true,
+                payload,
+                headers,
+            }) => {
                 fetched.event.payload = payload;
                 fetched.event.headers = headers;
             }
-            Ok((_, _, false)) => {
+            Ok(Contents { long, .. }) => {
+                fetched.is_large = !long;
                 fetched.unfit = Some(Defect::new("the row prints as too much for any record"));
             }
             Err(error) => match error.code() {
@@ -120,25 +136,24 @@ impl Pages {
         Ok(())
     }
 
-    /// Payload and headers of a row, and whether they fit into a record.
-    async fn contents(
-        &self,
-        session: &mut Session,
-        at: EventRef,
-    ) -> Result<(Option<Payload>, Option<String>, bool), OutboxError> {
+    async fn contents(&self, session: &mut Session, at: EventRef) -> Result<Contents, OutboxError> {
         let row = session
             .run(async |connection| {
                 sqlx::query(AssertSqlSafe(self.row.as_str()))
                     .bind(at.seq)
                     .bind(at.id)
-                    .bind(self.stored_bytes_max)
+                    .bind(self.sent_bytes_max)
                     .bind(i64::try_from(self.record_bytes_max / LONG_DIGITS).unwrap_or(i64::MAX))
                     .fetch_one(connection)
                     .await
             })
             .await?;
-        let payload = self.payload.read(&row, 0)?;
-        Ok((payload, column(&row, 1)?, column(&row, 2)?))
+        Ok(Contents {
+            payload: self.payload.read(&row, 0)?,
+            headers: column(&row, 1)?,
+            long: column(&row, 2)?,
+            fits: column(&row, 3)?,
+        })
     }
 }
 
@@ -154,7 +169,7 @@ pub fn may_be_a_rows(error: &OutboxError) -> bool {
 
 /// Whether a statement failed by the data alone: data exceptions, program limits exceeded, and
 /// internal errors, such as data that are corrupted.
-fn is_of_data(code: &str) -> bool {
+pub fn is_of_data(code: &str) -> bool {
     ["22", "54", "XX"]
         .iter()
         .any(|class| code.starts_with(class))

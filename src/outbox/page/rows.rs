@@ -13,8 +13,9 @@ use crate::outbox::names::Names;
 /// `_bt_check_rowcompare`), so a pair that its second column decides would be compared with every
 /// entry of the next lane.
 ///
-/// What is too large for any record is neither rendered nor sent (`$8` bytes). Text and bytes tell their
-/// size without being read. A JSON value tells what it takes compressed, at most 255 times less
+/// What is too large for any record is neither rendered nor sent (`$8` bytes); of what is rendered no more
+/// than `$13` bytes are sent, which are fewer where large payloads stay in the database. Text and bytes tell
+/// their size without being read. A JSON value tells what it takes compressed, at most 255 times less
 /// than it takes (LZ4; pglz: some 90 times): where that leaves a doubt, a row made of it is
 /// measured, for which the server unpacks it. A time that no record can carry becomes NULL. What
 /// names a topic is cut so that it names none: legal names have at most 249 letters.
@@ -37,8 +38,8 @@ WITH held AS MATERIALIZED (
     FROM held AS h
     CROSS JOIN LATERAL (
         SELECT o.*,
-            greatest(o.texts_bytes, o.values_bytes, octet_length(o.payload),
-                octet_length(o.headers)) AS bytes_max,
+            greatest(o.texts_bytes, CASE WHEN o.values_bytes > $8 THEN o.values_bytes END,
+                octet_length(o.payload), octet_length(o.headers)) AS bytes_max,
             least(coalesce(octet_length(o.payload), 0)::bigint
                 + coalesce(octet_length(o.headers), 0) + o.texts_bytes + 256, 1 << 30)::integer
                 AS bytes
@@ -83,12 +84,12 @@ SELECT h.lane, NULL::bigint AS seq, NULL::uuid AS id, NULL::text AS aggregate_ty
 FROM held AS h
 UNION ALL
 SELECT b.lane, b.seq, b.id, b.aggregate_type, b.aggregate_id,
-    CASE WHEN b.bytes_max <= $8 THEN b.event_type ELSE left(b.event_type, 250) END,
-    CASE WHEN b.bytes_max <= $8 AND b.fits THEN b.payload END,
-    CASE WHEN b.bytes_max > $8 THEN b.bytes_max END,
-    CASE WHEN b.bytes_max <= $8 AND b.fits THEN b.headers END,
-    CASE WHEN b.bytes_max <= $8 THEN b.topic ELSE left(b.topic, 250) END,
-    CASE WHEN b.bytes_max <= $8 AND b.fits THEN b.partition_key END,
+    CASE WHEN b.bytes_max <= $13 THEN b.event_type ELSE left(b.event_type, 250) END,
+    CASE WHEN b.bytes_max <= $13 AND b.fits THEN b.payload END,
+    CASE WHEN b.bytes_max > $13 THEN b.bytes_max END,
+    CASE WHEN b.bytes_max <= $13 AND b.fits THEN b.headers END,
+    CASE WHEN b.bytes_max <= $13 THEN b.topic ELSE left(b.topic, 250) END,
+    CASE WHEN b.bytes_max <= $13 AND b.fits THEN b.partition_key END,
     {created_at},
     CASE WHEN b.next_attempt_at > now()
         THEN ceil(extract(epoch FROM b.next_attempt_at - now()) * 1000)::bigint END,

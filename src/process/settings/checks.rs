@@ -29,6 +29,8 @@ pub(super) const BOUNDS: &[(&str, i64, i64)] = &[
     ("schema_registry.timeout_ms", 100, 60_000),
     ("schema_registry.refresh_ms", 1_000, 86_400_000),
     ("failure.attempts_max", 0, 1_000_000),
+    ("large_payload.over_bytes", 1_024, 1_000_000_000),
+    ("large_payload.keep_hours", 1, 87_600),
     ("failure.backoff_min_ms", 10, 60_000),
     ("failure.backoff_max_ms", 10, 600_000),
 ];
@@ -54,6 +56,7 @@ pub(super) const WORDS: &[(&str, &[&str])] = &[
     ("route.format", FORMATS),
     ("failure.on_dead", ENDS),
     ("failure.dead_letter_format", &["record", "document"]),
+    ("large_payload.action", &["dead", "claim_check"]),
     ("log.format", &["auto", "human", "json"]),
     ("log.level", &["error", "warn", "info", "debug", "trace"]),
 ];
@@ -80,6 +83,7 @@ pub(super) fn all(config: &Config, problems: &mut Problems) {
     );
     topics(config, problems);
     schemas::check(config, problems);
+    large_payload(config, problems);
     routes::check(config, problems);
 }
 
@@ -250,6 +254,25 @@ fn topics(config: &Config, problems: &mut Problems) {
         && !problems.name(path)
     {
         problems.add(path, format!("expected a topic or {{topic}}.dlq: {error}"));
+    }
+}
+
+/// What is not large must find room in a record.
+fn large_payload(config: &Config, problems: &mut Problems) {
+    let path = "large_payload.over_bytes";
+    let properties = properties::of(config);
+    let allowed = properties.get("message.max.bytes");
+    let allowed = allowed.map_or(Some(super::RECORD_BYTES_MAX), |text| text.parse().ok());
+    let over = integer(config, path, problems).and_then(|over| u64::try_from(over).ok());
+    let asks = text(config, "large_payload.action") == "claim_check";
+    if let (Some(over), Some(allowed), true) = (over, allowed, asks)
+        && over > allowed
+    {
+        let text = format!(
+            "expected at most message.max.bytes {allowed}, found {over}: what lies between would be \
+             dead"
+        );
+        problems.add(path, text);
     }
 }
 

@@ -95,6 +95,15 @@ const EFFECTS: &[Effect] = &[
     ("failure.backoff_max_ms", "7000", |s| {
         s.failure.backoff_max_ms == 7000
     }),
+    ("large_payload.action", "claim_check", |s| {
+        s.large_payload.action == LargeAction::ClaimCheck
+    }),
+    ("large_payload.over_bytes", "2048", |s| {
+        s.large_payload.over_bytes == 2_048
+    }),
+    ("large_payload.keep_hours", "7", |s| {
+        s.large_payload.keep_hours == 7
+    }),
     ("events.source", "/shop", |s| s.events.source == "/shop"),
     ("http.listen", "[::1]:8080", |s| {
         s.http.listen == "[::1]:8080".parse().unwrap()
@@ -202,6 +211,19 @@ fn a_lease_must_outlive_record_margin_and_renewal() {
         refused("", &[URL, ("LANES__RENEW_MS", "5001")]),
         ["lanes.lease_ttl_ms"]
     );
+}
+
+#[test]
+fn what_is_not_large_must_find_room_in_a_record() {
+    let claims = ("LARGE_PAYLOAD__ACTION", "claim_check");
+    let over = |bytes| ("LARGE_PAYLOAD__OVER_BYTES", bytes);
+    let record = |bytes| ("KAFKA__PROPERTIES__MESSAGE_MAX_BYTES", bytes);
+    let wrong = ["large_payload.over_bytes"];
+    assert_eq!(refused("", &[URL, claims, over("1000001")]), wrong);
+    assert_eq!(refused("", &[URL, claims, record("400000")]), wrong);
+    assert!(load("", &[URL, claims, over("1000000")]).is_ok());
+    assert!(load("", &[URL, claims, over("2000000"), record("2000000")]).is_ok());
+    assert!(load("", &[URL, over("2000000")]).is_ok(), "nobody asks");
 }
 
 #[test]
