@@ -356,12 +356,21 @@ async fn rows_that_are_changed_or_deleted_meanwhile_hold_nothing_up() {
     let _relay = named_relay(&outbox, "only", &SETTINGS);
     for _ in 0..20 {
         outbox.write_many(500, 50).await;
-        outbox
-            .execute(
-                "DELETE FROM outbox WHERE seq % 3 = 0;
-                 UPDATE outbox SET payload = '{}', event_type = 'Changed' WHERE seq % 7 = 0",
-            )
-            .await;
+        // Each locks its rows in the order in which marks do: the server would end one of two that met
+        // in different orders, and it might be this one.
+        for (change, of) in [
+            ("DELETE FROM outbox", 3),
+            (
+                "UPDATE outbox SET payload = '{}', event_type = 'Changed'",
+                7,
+            ),
+        ] {
+            let rows =
+                format!("SELECT seq FROM outbox WHERE seq % {of} = 0 ORDER BY seq FOR UPDATE");
+            outbox
+                .execute(&format!("{change} WHERE seq = ANY (ARRAY({rows}))"))
+                .await;
+        }
     }
     outbox.drained(SOON).await;
     let kept: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT id FROM outbox")

@@ -162,10 +162,10 @@ async fn a_certificate_that_expired_or_is_anothers_is_refused_and_told() {
         let mut settings = as_user(&address, &authority, PASSWORD);
         settings.push(("http.listen", &probes.listen));
         let mut relay = named_relay(&outbox, "only", &settings);
-        let told = probes.wait_for("certificate", SOON).await;
+        // Now and then librdkafka tells of a refused certificate as of a lost connection.
+        let told = probes.wait_for("or the broker's certificate", SOON).await;
         println!("{told}");
         assert!(told.contains("\"ready\":false"), "{told}");
-        assert!(told.contains("or the broker's certificate"), "{told}");
         relay.logs("or the broker's certificate", SOON).await;
         assert!(relay.runs(), "it waits");
         assert_eq!(outbox.count("published_at IS NOT NULL").await, 0);

@@ -13,7 +13,7 @@ use outbox_relay::decide::envelope::{Envelope, Format};
 use outbox_relay::decide::order::Order;
 use outbox_relay::decide::route::{Fault, Route, RouteSpec, Routes, Usual};
 use outbox_relay::decide::topic::{Allowed, check_topic};
-use outbox_relay::event::{Event, EventRef, Lane, OrderingKey};
+use outbox_relay::event::{Event, EventRef, Lane, OrderingKey, Payload};
 use uuid::Uuid;
 
 /// What a writer can put into a row.
@@ -24,11 +24,29 @@ struct Row {
     aggregate_type: String,
     aggregate_id: String,
     event_type: String,
-    payload: Option<String>,
+    payload: Option<Content>,
     headers: Option<String>,
     topic: Option<String>,
     partition_key: Option<String>,
     created_at_us: i64,
+}
+
+/// A payload of any kind.
+#[derive(Debug, Arbitrary)]
+enum Content {
+    Json(String),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<Content> for Payload {
+    fn from(content: Content) -> Self {
+        match content {
+            Content::Json(text) => Self::Json(text),
+            Content::Text(text) => Self::Text(text),
+            Content::Bytes(bytes) => Self::Bytes(bytes),
+        }
+    }
 }
 
 /// The route that a template makes.
@@ -36,11 +54,12 @@ fn route(template: &str, format: u8) -> Result<Route, Vec<Fault>> {
     let usual = Usual {
         topic: template.to_owned(),
         key: "{aggregate_id}".to_owned(),
-        format: match format % 5 {
+        format: match format % 6 {
             0 => Format::Payload,
             1 => Format::Cloudevents,
             2 => Format::HeaderPayload,
             3 => Format::Event,
+            4 => Format::Debezium,
             _ => Format::Raw,
         },
         order: Order::Strict,
@@ -59,13 +78,14 @@ fuzz_target!(|row: Row| {
             seq: 1,
             id: Uuid::nil(),
         },
+        own_id: None,
         lane: Lane(0),
         key: OrderingKey {
             aggregate_type: row.aggregate_type,
             aggregate_id: row.aggregate_id.clone(),
         },
         event_type: row.event_type,
-        payload: row.payload.clone(),
+        payload: row.payload.map(Payload::from),
         headers: row.headers,
         topic: row.topic,
         partition_key: row.partition_key.clone(),
@@ -82,11 +102,15 @@ fuzz_target!(|row: Row| {
     };
     let key = row.partition_key.unwrap_or(row.aggregate_id);
     assert_eq!(record.key(), Some(key.as_bytes()));
-    let payload = row.payload.as_deref().map(str::as_bytes);
+    let bytes = event.payload.as_ref().map(Payload::bytes);
+    let json = event.payload.as_ref();
+    let json = json
+        .filter(|payload| matches!(payload, Payload::Json(_)))
+        .map(Payload::bytes);
     match route.form.format {
-        Format::Payload | Format::Raw => assert_eq!(record.value(), payload),
+        Format::Payload | Format::Raw | Format::Debezium => assert_eq!(record.value(), bytes),
         Format::Cloudevents | Format::HeaderPayload | Format::Event => {
-            let untouched = payload.is_none_or(|payload| {
+            let untouched = json.is_none_or(|payload| {
                 let value = record.value().expect("a payload becomes a value");
                 value
                     .strip_suffix(b"}")
