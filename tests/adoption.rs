@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::PgPool;
+use sqlx::Transaction;
+use sqlx::postgres::{PgPool, Postgres as Server};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -55,6 +56,16 @@ pub(crate) async fn table(statement: &str) -> Outbox {
     let outbox = Outbox::adopt(database, kafka).await.led_to(topic);
     outbox.execute(statement).await;
     outbox
+}
+
+/// A transaction that saw the database as it is now, and looks at something else.
+async fn old_snapshot(outbox: &Outbox) -> Transaction<'static, Server> {
+    let mut holder = outbox.pool.begin().await.expect("a session is free");
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+        .execute(&mut *holder)
+        .await
+        .expect("it looks at something else");
+    holder
 }
 
 /// Starts to adopt a table.
@@ -243,11 +254,7 @@ async fn an_adoption_that_is_killed_half_way_loses_repeats_and_reorders_nothing(
 #[tokio::test]
 async fn what_takes_long_is_told_while_it_does() {
     let outbox = table(PLAIN).await;
-    let mut holder = outbox.pool.begin().await.expect("a session is free");
-    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
-        .execute(&mut *holder)
-        .await
-        .expect("it looks at something else");
+    let holder = old_snapshot(&outbox).await;
     let mut verb = adopt(&outbox, &["--apply"], &PLAIN_LACKS);
     verb.logs("the index: waiting for old snapshots", SOON)
         .await;
@@ -258,11 +265,7 @@ async fn what_takes_long_is_told_while_it_does() {
 #[tokio::test]
 async fn adoptions_take_turns_and_an_index_that_was_left_half_built_is_built_anew() {
     let outbox = table(PLAIN).await;
-    let mut holder = outbox.pool.begin().await.expect("a session is free");
-    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
-        .execute(&mut *holder)
-        .await
-        .expect("it looks at something else");
+    let holder = old_snapshot(&outbox).await;
     let mut first = adopt(&outbox, &["--apply"], &PLAIN_LACKS);
     first.logs("waiting for old snapshots", SOON).await;
     let mut second = adopt(&outbox, &["--apply"], &PLAIN_LACKS);

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::readme::pages::{blocks, page};
 use crate::support::lanes::named_relay;
-use crate::support::{Kafka, Outbox, Received, Receiver};
+use crate::support::{Kafka, Outbox, Received, Receiver, peak_memory_mib};
 
 /// How long anything may take on a busy machine.
 const SOON: Duration = Duration::from_mins(2);
@@ -94,15 +94,6 @@ async fn stored(outbox: &Outbox) -> i64 {
         .expect("the table is there")
 }
 
-/// The most memory that a process had, in MiB.
-fn peak_mib(pid: i32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    let kib: u64 = kib.expect("it has memory").parse().expect("a number");
-    kib / 1_024
-}
-
 #[tokio::test]
 async fn a_payload_of_sixty_megabytes_is_fetched_by_its_reference_and_never_by_the_relay() {
     let outbox = Outbox::create().await;
@@ -137,7 +128,7 @@ async fn a_payload_of_sixty_megabytes_is_fetched_by_its_reference_and_never_by_t
         .filter(|record| record.header("claim-check").is_none());
     assert_eq!(unmarked.count(), 1_002);
     assert_eq!(stored(&outbox).await, 1);
-    let relays = peak_mib(relay.pid());
+    let relays = peak_memory_mib(relay.pid());
     println!("the relay took {relays} MiB");
     assert!(relays < 150, "{relays} MiB: fetched");
 }

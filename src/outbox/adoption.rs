@@ -19,7 +19,7 @@ use sqlx::AssertSqlSafe;
 pub use self::apply::take_turn;
 pub use self::steps::Wish;
 use self::steps::{script, steps, waits, younger};
-use super::columns::{Catalogue, Columns, catalogue, check_zone};
+use super::columns::{Catalogue, Columns, DELIVERY, catalogue, check_zone};
 use super::error::OutboxError;
 use super::names::{Names, quoted};
 use super::session::{Session, column};
@@ -48,18 +48,9 @@ SELECT {o.aggregate_type}, count(*) FROM {outbox} AS o WHERE {waits}
 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100
 ";
 
-/// What the relay calls its own, besides `published_at`.
-const OWN: [&str; 9] = [
-    "seq",
-    "lane",
-    "attempts",
-    "next_attempt_at",
-    "last_error",
-    "first_failed_at",
-    "dead_state",
-    "dead_at",
-    "dead_class",
-];
+/// What the relay calls its own, besides `published_at` and what tells of a delivery.
+const OWN: [&str; 2] = ["seq", "lane"];
+
 /// Why a table cannot be adopted.
 #[derive(Debug, thiserror::Error)]
 pub enum AdoptionError {
@@ -287,7 +278,8 @@ fn existing(settings: &Database, found: &Catalogue) -> Existing {
 
 /// Whether the names that the relay needs are free.
 fn check_free(found: &Catalogue, outbox: &str) -> Result<(), AdoptionError> {
-    if let Some(taken) = OWN.iter().find(|name| found.contains_key(**name)) {
+    let mut own = OWN.iter().chain(&DELIVERY);
+    if let Some(taken) = own.find(|name| found.contains_key(**name)) {
         return Err(AdoptionError::Refused(format!(
             "{outbox} has a column {taken} already, which the relay needs for itself: rename it"
         )));

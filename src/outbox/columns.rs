@@ -59,6 +59,17 @@ const TEXT_COLUMNS: [(&str, Option<&str>); 5] = [
     ("partition_key", None),
 ];
 
+/// The relay's own columns that tell of attempts, and of what became of a row.
+pub(super) const DELIVERY: [&str; 7] = [
+    "attempts",
+    "next_attempt_at",
+    "last_error",
+    "first_failed_at",
+    "dead_state",
+    "dead_at",
+    "dead_class",
+];
+
 /// A column as the catalogue tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {

@@ -9,25 +9,23 @@
 //!   crash between copy and record costs neither;
 //! - a payload whose event may still be published is not removed.
 
-use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use super::error::OutboxError;
 use super::names::Names;
-use super::page::{stored_bytes_max, time, weighed};
+use super::one;
+use super::page::stored_bytes_max;
 use super::session::{Session, column};
-use crate::event::{Event, EventRef, Lane, OrderingKey};
+use crate::event::{Event, EventRef};
 use crate::outcome::Defect;
 
 /// `large_event`: locks nothing; by primary key. All of a row but its payload, weighed as a page's rows
 /// are: what takes more than `$3` bytes is not printed.
 const EVENT: &str = "
 /* large_event */
-SELECT o.lane, {o.aggregate_type}, {o.aggregate_id}, {o.event_type}, {o.topic}, {o.partition_key},
-    {created_at}, {o.id}, h.headers, {o.payload} IS NOT NULL,
-    greatest(w.bytes, octet_length(h.headers)) <= $3, {o.own_id}
+SELECT {plain}, h.headers, greatest(w.bytes, octet_length(h.headers)) <= $3, {o.payload} IS NOT NULL
 FROM {outbox} AS o
 CROSS JOIN LATERAL (SELECT greatest({texts_bytes}, {headers_bytes}) AS bytes OFFSET 0) AS w
 CROSS JOIN LATERAL (
@@ -146,11 +144,10 @@ impl Payloads {
     /// Renders the statements. What a row holds beside its payload is read only if it may be a part of a
     /// record of at most `record_bytes_max` bytes.
     pub fn new(names: &Names, record_bytes_max: u64) -> Self {
-        let event = weighed(names, EVENT, "$3").replace("{created_at}", &time("{o.created_at}"));
         let as_bytes = names.columns().payload.as_bytes("{o.payload}");
         let of_payload = |template: &str| template.replace("{payload_as_bytes}", &as_bytes);
         Self {
-            event: names.render(&event),
+            event: names.render(&one::weighed_row(names, EVENT, "$3")),
             keep: names.render(KEEP),
             store: names.render(&of_payload(STORE)),
             measure: names.render(&of_payload(MEASURE)),
@@ -309,36 +306,11 @@ fn measured(row: &PgRow) -> Result<Measured, sqlx::Error> {
 }
 
 fn bare(seq: i64, row: &PgRow) -> Result<Result<Bare, Defect>, sqlx::Error> {
-    if !column::<bool>(row, 10)? {
+    if !one::fits(row)? {
         let reason = "the row is too large for any record, even without its payload";
         return Ok(Err(Defect::new(reason)));
     }
-    let Some(created_at) = column::<Option<DateTime<Utc>>>(row, 6)? else {
-        let reason = "created_at is no time that a record can carry";
-        return Ok(Err(Defect::new(reason)));
-    };
-    let event = Event {
-        at: EventRef {
-            seq,
-            id: column(row, 7)?,
-        },
-        own_id: column(row, 11)?,
-        lane: Lane(column(row, 0)?),
-        key: OrderingKey {
-            aggregate_type: column(row, 1)?,
-            aggregate_id: column(row, 2)?,
-        },
-        event_type: column(row, 3)?,
-        payload: None,
-        headers: column(row, 8)?,
-        topic: column(row, 4)?,
-        partition_key: column(row, 5)?,
-        created_at,
-        wait_ms: 0,
-        judged: None,
-    };
-    Ok(Ok(Bare {
-        event,
-        has_payload: column(row, 9)?,
-    }))
+    let has_payload = column(row, 11)?;
+    let event = one::event(seq, row, None)?;
+    Ok(event.map(|event| Bare { event, has_payload }))
 }

@@ -165,14 +165,7 @@ async fn check_lanes(
     names: &Names,
     asked: u16,
 ) -> Result<(), MigrationError> {
-    let statement = names.render(LANES);
-    let fixed: i16 = session
-        .run(async |connection| {
-            sqlx::query_scalar(AssertSqlSafe(statement))
-                .fetch_one(connection)
-                .await
-        })
-        .await?;
+    let fixed: i16 = session.scalar(&names.render(LANES)).await?;
     if i32::from(fixed) == i32::from(asked) {
         Ok(())
     } else {
@@ -187,15 +180,7 @@ pub async fn apply_grant(
     grant: Grant,
     role: &str,
 ) -> Result<(), OutboxError> {
-    let sql = print_grant(names, grant, role);
-    session
-        .run(async |connection| {
-            sqlx::raw_sql(AssertSqlSafe(sql))
-                .execute(connection)
-                .await
-                .map(drop)
-        })
-        .await
+    session.run_script(print_grant(names, grant, role)).await
 }
 
 async fn apply_one(

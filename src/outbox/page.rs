@@ -207,24 +207,12 @@ impl Pages {
 
     /// The last number drawn.
     pub async fn drawn(&self, session: &mut Session) -> Result<i64, OutboxError> {
-        session
-            .run(async |connection| {
-                sqlx::query_scalar(AssertSqlSafe(self.last_drawn.as_str()))
-                    .fetch_one(connection)
-                    .await
-            })
-            .await
+        session.scalar(&self.last_drawn).await
     }
 
     /// Whether any row of the outbox is for later.
     pub async fn has_delayed(&self, session: &mut Session) -> Result<bool, OutboxError> {
-        session
-            .run(async |connection| {
-                sqlx::query_scalar(AssertSqlSafe(self.has_delayed.as_str()))
-                    .fetch_one(connection)
-                    .await
-            })
-            .await
+        session.scalar(&self.has_delayed).await
     }
 
     fn query<'q>(&'q self, read: &'q Read) -> Query<'q, sqlx::Postgres, PgArguments> {

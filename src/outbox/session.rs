@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow, Row};
 
 use super::error::OutboxError;
 use super::lineage::{Lineage, Server};
@@ -172,6 +172,31 @@ impl Session {
             server: None,
             connects: 0,
         }
+    }
+
+    /// Runs a script: statements without parameters, sent as one.
+    pub(super) async fn run_script(&mut self, sql: String) -> Result<(), OutboxError> {
+        self.run(async |connection| {
+            sqlx::raw_sql(AssertSqlSafe(sql))
+                .execute(connection)
+                .await
+                .map(drop)
+        })
+        .await
+    }
+
+    /// The one value that a statement without parameters tells.
+    pub(super) async fn scalar<T>(&mut self, statement: &str) -> Result<T, OutboxError>
+    where
+        T: Send + Unpin,
+        (T,): for<'r> FromRow<'r, PgRow>,
+    {
+        self.run(async |connection| {
+            sqlx::query_scalar(AssertSqlSafe(statement))
+                .fetch_one(connection)
+                .await
+        })
+        .await
     }
 
     /// Runs statements on the connection, made anew if need be, within the deadline. After an

@@ -10,6 +10,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
+use super::columns::DELIVERY;
 use super::error::OutboxError;
 use super::names::{Names, literal, quoted};
 use super::session::{Session, column};
@@ -150,19 +151,7 @@ type Right = (&'static str, &'static [&'static str], &'static str);
 /// What a relay does, but for what follows from `after_publish`; `grants/relay.sql` allows it.
 const RIGHTS: [Right; 11] = [
     ("SELECT", &[], "{outbox}"),
-    (
-        "UPDATE",
-        &[
-            "attempts",
-            "next_attempt_at",
-            "last_error",
-            "first_failed_at",
-            "dead_state",
-            "dead_at",
-            "dead_class",
-        ],
-        "{outbox}",
-    ),
+    ("UPDATE", &DELIVERY, "{outbox}"),
     ("SELECT", &[], "{leases}"),
     ("UPDATE", &[], "{leases}"),
     ("SELECT", &[], "{relays}"),

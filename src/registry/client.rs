@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::RegistryError;
 use crate::decide::schema::{Numbered, Schema};
@@ -178,31 +178,24 @@ impl Client {
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RegistryError> {
-        self.ask(|url| {
-            let mut request = self
-                .agent
-                .get(format!("{url}{path}"))
-                .header("accept", CONTENT);
-            if let Some(authorization) = &self.authorization {
-                request = request.header("authorization", authorization);
-            }
-            request.call()
-        })
+        self.ask(|url| self.signed(self.agent.get(format!("{url}{path}"))).call())
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, RegistryError> {
         let body = body.to_string();
         self.ask(|url| {
-            let mut request = self
-                .agent
-                .post(format!("{url}{path}"))
-                .header("accept", CONTENT)
-                .header("content-type", CONTENT);
-            if let Some(authorization) = &self.authorization {
-                request = request.header("authorization", authorization);
-            }
-            request.send(body.as_str())
+            let request = self.signed(self.agent.post(format!("{url}{path}")));
+            request.header("content-type", CONTENT).send(body.as_str())
         })
+    }
+
+    /// A request that says who asks, and in which form it is answered.
+    fn signed<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        let request = request.header("accept", CONTENT);
+        match &self.authorization {
+            Some(authorization) => request.header("authorization", authorization),
+            None => request,
+        }
     }
 
     /// Asks one registry after the other until one answers.

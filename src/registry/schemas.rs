@@ -80,12 +80,7 @@ pub fn start(settings: &SchemaRegistry) -> Result<Arc<Schemas>, RegistryError> {
 impl Schemas {
     /// Asks for schemas that records will need.
     pub fn want(&self, names: impl IntoIterator<Item = Arc<SchemaName>>) {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        for name in names {
-            entries.entry(name).or_default().is_wanted = true;
-        }
-        drop(entries);
-        self.wanted.notify_one();
+        names.into_iter().for_each(|name| self.want_one(&name));
     }
 
     /// What is waited for, always anew.

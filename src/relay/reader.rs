@@ -139,12 +139,20 @@ impl Reader {
         let judged = fetched.event.judged.take();
         let event = fetched.event;
         let (route, topic) = self.routes.route(&event);
+        let (order, on_dead) = (route.order, route.on_dead);
         let large = self.large.as_mut().filter(|_| fetched.is_large);
         let mut wait_ms = event.wait_ms;
         let content = match (&topic, fetched.unfit, large) {
             (_, Some(defect), _) => Err(defect),
             (Err(defect), None, _) => Err(defect.clone()),
-            (Ok(topic), None, None) => self.envelope.record(&event, &route.form, Arc::clone(topic)),
+            (Ok(topic), None, None) => {
+                let record = self.envelope.record(&event, &route.form, Arc::clone(topic));
+                record.and_then(|mut record| {
+                    record.schema = self.routes.schema(&event, topic)?;
+                    Ok(record)
+                })
+            }
+            // Its record is a reference: the relay's own document, which no schema is about.
             (Ok(topic), None, Some(large)) => {
                 let (form, topic) = (&route.form, Arc::clone(topic));
                 let blank = self
@@ -156,14 +164,6 @@ impl Reader {
                 })
             }
         };
-        let (order, on_dead) = (route.order, route.on_dead);
-        let content = content.and_then(|mut record| {
-            // A reference is the relay's own document.
-            if wait_ms != UNTIL_FILLED_MS {
-                record.schema = self.routes.schema(&event, &record.topic)?;
-            }
-            Ok(record)
-        });
         Candidate {
             at: event.at,
             key: event.key,

@@ -2,10 +2,9 @@
 //!
 //! Owns the relay's process. Knows no fault.
 
-use std::fs;
 use std::time::Duration;
 
-use crate::support::{Outbox, Probes, RelayProcess, eventually};
+use crate::support::{Outbox, Probes, RelayProcess, eventually, peak_memory_mib};
 
 /// Readiness tells of an outage after at most a delivery's time-out.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
@@ -45,13 +44,6 @@ impl Watched {
 
     /// The most memory it has ever had, in MiB.
     pub(super) fn peak_memory_mib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.relay.pid()))
-            .expect("the relay runs");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak_kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
-        let peak_kib: u64 = peak_kib
-            .and_then(|peak| peak.parse().ok())
-            .expect("the kernel tells the peak in kB");
-        peak_kib / 1024
+        peak_memory_mib(self.relay.pid())
     }
 }

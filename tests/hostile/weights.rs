@@ -3,16 +3,7 @@
 
 use super::{SETTINGS, SOON, ends_discreetly};
 use crate::support::lanes::named_relay;
-use crate::support::{Kafka, Outbox, Postgres, Receiver};
-
-/// The most memory that a process had, in MiB.
-fn peak_mib(pid: i32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    let kib: u64 = kib.expect("it has memory").parse().expect("a number");
-    kib / 1_024
-}
+use crate::support::{Kafka, Outbox, Postgres, Receiver, peak_memory_mib};
 
 /// The most memory that a session of the relay had, in MiB.
 async fn session_peak_mib(outbox: &Outbox) -> u64 {
@@ -23,7 +14,7 @@ async fn session_peak_mib(outbox: &Outbox) -> u64 {
     .fetch_all(&outbox.pool)
     .await
     .expect("sessions are listed");
-    let peaks = pids.into_iter().map(peak_mib);
+    let peaks = pids.into_iter().map(peak_memory_mib);
     peaks.max().expect("the relay has sessions")
 }
 
@@ -77,7 +68,10 @@ async fn a_vast_payload_is_judged_unprinted_and_unfetched() {
     outbox.drained(SOON).await;
     assert_eq!(outbox.count("dead_class = 'record'").await, 4);
     assert_eq!(outbox.count("published_at IS NOT NULL").await, 5_000);
-    let (relays, databases) = (peak_mib(relay.pid()), session_peak_mib(&outbox).await);
+    let (relays, databases) = (
+        peak_memory_mib(relay.pid()),
+        session_peak_mib(&outbox).await,
+    );
     println!("the relay took {relays} MiB, its largest session {databases} MiB");
     assert!(relays < 200, "{relays} MiB: fetched");
     assert!(
@@ -117,7 +111,7 @@ async fn a_row_that_the_database_cannot_print_is_dead_and_its_neighbours_are_rea
     let bombs = "event_type = 'Bomb' AND dead_class = 'record' AND last_error LIKE '%print%'";
     assert_eq!(outbox.count(bombs).await, 3);
     assert_eq!(outbox.count("published_at IS NOT NULL").await, 2_001);
-    let relays = peak_mib(relay.pid());
+    let relays = peak_memory_mib(relay.pid());
     assert!(relays < 200, "{relays} MiB: fetched");
     ends_discreetly(&mut relay).await;
 }

@@ -37,7 +37,7 @@ pub(crate) use outbox::Outbox;
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use postgres::{Database, Postgres};
 pub(crate) use probes::Probes;
-pub(crate) use process::{free_port, temporary_file};
+pub(crate) use process::{free_port, peak_memory_mib, temporary_file};
 pub(crate) use proxy::{Deed, Proxy, Way};
 pub(crate) use receiver::{Received, Receiver};
 pub(crate) use registry::SchemaRegistry;

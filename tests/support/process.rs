@@ -242,6 +242,17 @@ fn sweep_after_our_end(folder: &Path) -> Child {
         .expect("a shell is there")
 }
 
+/// The most memory that a process has ever had, in MiB (proc(5), `VmHWM`).
+pub(crate) fn peak_memory_mib(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak_kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    let peak_kib: u64 = peak_kib
+        .and_then(|peak| peak.parse().ok())
+        .expect("the kernel tells the peak in kB");
+    peak_kib / 1_024
+}
+
 /// A port that nobody listens on. It lies below the range from which the kernel takes ports for
 /// outgoing connections (32768 by default, ip(7)): a client that retries while the server on that
 /// port is down could otherwise be given the port itself, and talk to itself.

@@ -42,13 +42,19 @@ pub(super) struct DelayedTimer {
 }
 
 impl DelayedTimer {
-    /// Whether to ask first if there are any, where a look is due; it is put off until that is told.
-    pub(super) fn wants_to_be_told(&mut self, now_ms: u64) -> bool {
-        let wants = !self.is_told && now_ms >= self.due_ms;
-        if wants {
-            self.due_ms = now_ms + DELAYED_MS;
-        }
-        wants
+    /// Whether a look is due of which it is not told yet that there is anything to find.
+    pub(super) fn wants_to_be_told(&self, now_ms: u64) -> bool {
+        !self.is_told && self.is_due(now_ms)
+    }
+
+    fn is_due(&self, now_ms: u64) -> bool {
+        now_ms >= self.due_ms
+    }
+
+    /// The next look, or the question before it, has time.
+    pub(super) fn put_off(&mut self, now_ms: u64) {
+        self.due_ms = now_ms + DELAYED_MS;
+        self.is_told = false;
     }
 
     /// There are some.
@@ -170,10 +176,9 @@ impl Window {
             }
         }
         let timer = &mut self.reader.delayed;
-        let is_due = now_ms >= timer.due_ms;
+        let is_due = timer.is_due(now_ms);
         if is_due {
-            timer.due_ms = now_ms + DELAYED_MS;
-            timer.is_told = false;
+            timer.put_off(now_ms);
         }
         self.look(What::Delayed, rows_max, |delayed| {
             (is_due || delayed.more).then_some(delayed.ahead)

@@ -173,7 +173,8 @@ impl Window {
         if let Some(read) = self.refill_read(rows_max, now_ms) {
             return Some(Ask::Page(read));
         }
-        if self.is_at_rest() && self.reader.delayed.wants_to_be_told(now_ms) {
+        if self.reader.delayed.wants_to_be_told(now_ms) && self.is_at_rest() {
+            self.reader.delayed.put_off(now_ms);
             return Some(Ask::HasDelayed);
         }
         if let Some(read) = self.delayed_read(rows_max, now_ms) {

@@ -67,7 +67,7 @@ impl Adoption {
                     self.build((session, onlooker), sql, tell).await?;
                 }
                 Step::Number(sql) => self.number(session, &sql, tell).await?,
-                Step::Drop(sql) => execute(session, sql).await?,
+                Step::Drop(sql) => session.run_script(sql).await?,
                 Step::Beside(sql) => {
                     tell("making the tables beside it");
                     self.patiently(session, &sql, tell).await?;
@@ -81,7 +81,9 @@ impl Adoption {
     /// must: nobody waits behind it.
     async fn make_way(&self, session: &mut Session, name: &str) -> Result<(), OutboxError> {
         let qualified = self.names.render(&format!("{{schema}}.{name}"));
-        execute(session, "SET lock_timeout = 0".to_owned()).await?;
+        session
+            .run_script("SET lock_timeout = 0".to_owned())
+            .await?;
         let asked = qualified.clone();
         let is_broken: bool = session
             .run(async |connection| {
@@ -90,7 +92,9 @@ impl Adoption {
             })
             .await?;
         if is_broken {
-            execute(session, format!("DROP INDEX CONCURRENTLY {qualified}")).await?;
+            session
+                .run_script(format!("DROP INDEX CONCURRENTLY {qualified}"))
+                .await?;
         }
         Ok(())
     }
@@ -103,7 +107,7 @@ impl Adoption {
         tell: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), OutboxError> {
         let question = self.names.render(PROGRESS);
-        let mut building = std::pin::pin!(execute(session, sql));
+        let mut building = std::pin::pin!(session.run_script(sql));
         loop {
             tokio::select! {
                 done = &mut building => return done,
@@ -131,20 +135,17 @@ impl Adoption {
         tell: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), AdoptionError> {
         // Without statistics of the new column the planner could prefer to sort the table each time.
-        execute(session, "SET enable_seqscan = off".to_owned()).await?;
-        execute(session, format!("SET {ISOLATION} = 'repeatable read'")).await?;
+        session
+            .run_script("SET enable_seqscan = off".to_owned())
+            .await?;
+        session
+            .run_script(format!("SET {ISOLATION} = 'repeatable read'"))
+            .await?;
         let lock_timeout = format!("SET lock_timeout = {}", self.wish.lock_timeout_ms);
-        execute(session, lock_timeout).await?;
+        session.run_script(lock_timeout).await?;
         let (mut numbered, mut tries) = (0, 0);
         loop {
-            let portion = session
-                .run(async |connection| {
-                    sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql))
-                        .fetch_one(connection)
-                        .await
-                })
-                .await;
-            match portion {
+            match session.scalar::<i64>(sql).await {
                 Ok(0) => break,
                 Ok(rows) => {
                     numbered += rows;
@@ -154,7 +155,7 @@ impl Adoption {
                 Err(error) => self.give_way(&mut tries, error, tell).await?,
             }
         }
-        Ok(execute(session, format!("RESET {ISOLATION}")).await?)
+        Ok(session.run_script(format!("RESET {ISOLATION}")).await?)
     }
 
     /// Runs a whole transaction, again and again while others hold what it locks.
@@ -166,11 +167,11 @@ impl Adoption {
     ) -> Result<(), AdoptionError> {
         let mut tries = 0;
         loop {
-            let Err(error) = execute(session, sql.to_owned()).await else {
+            let Err(error) = session.run_script(sql.to_owned()).await else {
                 return Ok(());
             };
             if error.code().is_some() {
-                execute(session, "ROLLBACK".to_owned()).await?;
+                session.run_script("ROLLBACK".to_owned()).await?;
             }
             self.give_way(&mut tries, error, tell).await?;
         }
@@ -202,28 +203,11 @@ pub async fn take_turn(session: &mut Session, settings: &Database) -> Result<(),
     let names = Names::new(&settings.schema, &settings.table);
     let statement = names.render(LOCK);
     for _ in 0..TRIES {
-        let is_ours: bool = session
-            .run(async |connection| {
-                sqlx::query_scalar(AssertSqlSafe(statement.as_str()))
-                    .fetch_one(connection)
-                    .await
-            })
-            .await?;
+        let is_ours: bool = session.scalar(&statement).await?;
         if is_ours {
             return Ok(());
         }
         tokio::time::sleep(PAUSE).await;
     }
     Err(AdoptionError::Held(names.outbox()))
-}
-
-async fn execute(session: &mut Session, sql: String) -> Result<(), OutboxError> {
-    session
-        .run(async |connection| {
-            sqlx::raw_sql(AssertSqlSafe(sql))
-                .execute(connection)
-                .await
-                .map(drop)
-        })
-        .await
 }
