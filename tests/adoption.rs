@@ -14,11 +14,9 @@ use tokio::time::Instant;
 
 use crate::support::tally::number;
 use crate::support::{
-    Database, Kafka, Outbox, Postgres, Received, Receiver, RelayProcess, eventually,
+    Database, Kafka, Outbox, Postgres, Received, Receiver, RelayProcess, SOON, eventually,
 };
 
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_mins(2);
 const LOCK_TIMEOUT_MS: u64 = 300;
 /// What a busy machine may add to a wait for a lock, in milliseconds.
 const SLACK_MS: u64 = 3_000;

@@ -2,8 +2,6 @@
 
 mod others;
 
-use std::time::Duration;
-
 use outbox_relay::decide::order::AfterPublish;
 use outbox_relay::outbox::names::Names;
 use outbox_relay::outbox::session::{Access, Purpose, Session};
@@ -11,9 +9,7 @@ use outbox_relay::outbox::survey;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
-use crate::support::{Database, Kafka, Outbox, Postgres, RelayProcess};
-
-const SOON: Duration = Duration::from_mins(1);
+use crate::support::{Database, Kafka, Outbox, Postgres, RelayProcess, SOON};
 
 /// What `check` says with these settings on top: its exit code and its lines.
 async fn check(outbox: &Outbox, settings: &[(&str, &str)]) -> (i32, Vec<String>) {

@@ -7,10 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::support::{Kafka, Outbox, Probes, Received, Receiver, eventually};
-
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_mins(2);
+use crate::support::{Kafka, Outbox, Probes, Received, Receiver, SOON, eventually};
 
 async fn wait_for_published(outbox: &Outbox, rows: i64) {
     eventually("published rows", SOON, async || {

@@ -1,13 +1,9 @@
 //! Rows that can never be published: each is set aside with its reason, and delays nobody else.
 
-use std::time::Duration;
-
 use crate::support::lanes::{LONG_LEASES, named_relay, wait_for_shares};
 use crate::support::tally::assert_once_in_order;
-use crate::support::{Kafka, Outbox, Receiver, RelayProcess};
+use crate::support::{Kafka, Outbox, Receiver, RelayProcess, SOON};
 
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_secs(40);
 /// Part of every secret text; no log may show it.
 const CANARY: &str = "canary";
 

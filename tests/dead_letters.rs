@@ -1,15 +1,10 @@
 //! What becomes of a row that failed for good, by `failure.on_dead`: a dead letter, or a blocked
 //! aggregate. All of it on a topic that takes no large record.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::support::lanes::{LONG_LEASES, named_relay};
-use crate::support::{Kafka, Outbox, Receiver, RelayProcess, eventually};
-
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_mins(1);
+use crate::support::{Kafka, Outbox, Receiver, RelayProcess, SOON, eventually};
 
 /// An outbox whose events all go to one topic of one partition, which takes small records alone.
 struct Narrow {

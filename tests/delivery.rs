@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::support::tally::number;
-use crate::support::{Kafka, Outbox, Postgres, Receiver, throughout};
-
-const SOON: Duration = Duration::from_secs(30);
+use crate::support::{Kafka, Outbox, Postgres, Receiver, SOON, throughout};
 
 #[tokio::test]
 async fn a_committed_row_becomes_the_record_that_is_promised() {

@@ -2,15 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Outbox, RelayProcess, eventually};
-
-/// Everything comes up, on a busy machine.
-const UP: Duration = Duration::from_mins(2);
-const SOON: Duration = Duration::from_secs(30);
+use crate::support::{Outbox, RelayProcess, SOON, eventually};
 
 /// Starts the verb.
 fn dev(arguments: &[&str]) -> RelayProcess {
@@ -19,7 +14,7 @@ fn dev(arguments: &[&str]) -> RelayProcess {
 
 /// Waits for a line on stdout.
 async fn line(dev: &RelayProcess, what: &str, fits: impl Fn(&str) -> bool) -> String {
-    eventually(what, UP, async || {
+    eventually(what, SOON, async || {
         let lines = dev.stdout();
         let found = lines.iter().find(|line| fits(line)).cloned();
         found.ok_or_else(|| format!("{lines:#?}\n{:#?}", dev.stderr()))
@@ -76,7 +71,7 @@ async fn a_run_ends_by_itself_with_a_summary_that_agrees_with_what_it_printed() 
     let mut dev = dev(&["--for", "3s"]);
     let folder = folder(&dev).await;
     assert!(folder.is_dir());
-    assert_eq!(dev.wait_exit(UP).await, 0, "{:#?}", dev.stdout());
+    assert_eq!(dev.wait_exit(SOON).await, 0, "{:#?}", dev.stdout());
     let lines = dev.stdout();
     let arrived = lines
         .iter()
@@ -140,7 +135,7 @@ async fn a_server_that_ends_by_itself_ends_the_run_with_its_log() {
     let pid_file = std::fs::read_to_string(folder.join("rows/postmaster.pid")).unwrap();
     let pid = Pid::from_raw(pid_file.lines().next().unwrap().parse().unwrap()).unwrap();
     kill_process(pid, Signal::QUIT).unwrap();
-    assert_eq!(dev.wait_exit(UP).await, 69);
+    assert_eq!(dev.wait_exit(SOON).await, 69);
     let told = dev.stderr().join("\n");
     assert!(told.contains("postgres failed"), "{told}");
     assert!(
@@ -153,7 +148,7 @@ async fn a_server_that_ends_by_itself_ends_the_run_with_its_log() {
 #[tokio::test]
 async fn a_kept_folder_stays() {
     let mut dev = dev(&["--for", "10ms", "--keep"]);
-    assert_eq!(dev.wait_exit(UP).await, 0);
+    assert_eq!(dev.wait_exit(SOON).await, 0);
     let folder = folder(&dev).await;
     assert!(folder.join("rows/PG_VERSION").exists());
     std::fs::remove_dir_all(folder).unwrap();
@@ -163,7 +158,7 @@ async fn a_kept_folder_stays() {
 async fn the_sample_service_alone_writes_to_the_outbox_of_the_settings() {
     let outbox = Outbox::create().await;
     let mut writer = outbox.verb(&["dev", "--writer-only"], &[]);
-    eventually("a few events", UP, async || {
+    eventually("a few events", SOON, async || {
         (outbox.count("true").await >= 5).then_some(())
     })
     .await;

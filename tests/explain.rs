@@ -2,13 +2,10 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::Outbox;
-
-const SOON: Duration = Duration::from_secs(30);
+use crate::support::{Outbox, SOON};
 
 /// The exit code, stdout and stderr for this row on stdin and these routes.
 fn explain(arguments: &[&str], routes: &str, row: &str) -> (Option<i32>, String, String) {

@@ -5,13 +5,10 @@ mod generated;
 mod weights;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use crate::support::lanes::{LONG_LEASES, named_relay};
-use crate::support::{Kafka, Outbox, Received, Receiver, RelayProcess};
+use crate::support::{Kafka, Outbox, Received, Receiver, RelayProcess, SOON};
 
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_mins(2);
 /// Part of every secret text; no log may show it.
 const CANARY: &str = "canary";
 

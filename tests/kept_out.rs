@@ -8,11 +8,9 @@ use tokio::time::Instant;
 use crate::support::lanes::{LONG_LEASES, named_relay};
 use crate::support::tally::assert_once_in_order;
 use crate::support::{
-    Kafka, Listener, Outbox, Postgres, Probes, Receiver, Right, eventually, free_port,
+    Kafka, Listener, Outbox, Postgres, Probes, Receiver, Right, SOON, eventually, free_port,
 };
 
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_mins(1);
 /// What is told to whoever is led astray.
 const ADVERTISED: &str = "the listeners that they advertise";
 pub(crate) const USER: &str = "relay";

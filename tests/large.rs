@@ -3,8 +3,6 @@
 
 mod failing;
 
-use std::time::Duration;
-
 use outbox_relay::outbox::large::Payloads;
 use outbox_relay::outbox::names::Names;
 use outbox_relay::outbox::session::{Access, Purpose, Session};
@@ -13,10 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::readme::pages::{blocks, page};
 use crate::support::lanes::named_relay;
-use crate::support::{Kafka, Outbox, Received, Receiver, peak_memory_mib};
-
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_mins(2);
+use crate::support::{Kafka, Outbox, Received, Receiver, SOON, peak_memory_mib};
 
 /// Payloads of more than a kilobyte are large.
 const CLAIMS: [(&str, &str); 2] = [

@@ -10,10 +10,7 @@ use outbox_relay::process::metrics::METRICS;
 use tokio::time::Instant;
 
 use crate::support::lanes::{named_relay, wait_for_shares};
-use crate::support::{Kafka, Outbox, Probes};
-
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_secs(40);
+use crate::support::{Kafka, Outbox, Probes, SOON};
 
 #[tokio::test]
 async fn what_is_counted_agrees_with_what_was_done() {
@@ -122,9 +119,7 @@ async fn the_backlogs_of_two_relays_add_up_and_fall_to_zero() {
     }
     Kafka::shared().await.create_topic(&topic, 1, &[]).await;
     for relay in &probes {
-        relay
-            .wait_for_metric(&backlog("order"), 0.0, 3 * SOON)
-            .await;
+        relay.wait_for_metric(&backlog("order"), 0.0, SOON).await;
     }
 }
 
@@ -146,7 +141,7 @@ async fn a_scrape_is_answered_while_nobody_can_read_the_tables() {
         assert!(page.contains(&published(&outbox.topic)), "{page}");
     }
     let took = asked.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?} for 100 scrapes");
+    assert!(took < Duration::from_secs(20), "{took:?} for 100 scrapes");
     locking.rollback().await.unwrap();
 }
 

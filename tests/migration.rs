@@ -2,11 +2,8 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use crate::support::{Database, Kafka, Outbox, Postgres, RelayProcess};
-
-const SOON: Duration = Duration::from_secs(30);
+use crate::support::{Database, Kafka, Outbox, Postgres, RelayProcess, SOON};
 
 /// Runs `migrate` on a database; returns the exit code and all that it said.
 async fn migrate(database: &Database, arguments: &[&str]) -> (i32, String) {

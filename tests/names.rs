@@ -5,16 +5,14 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use crate::support::tally::assert_once_in_order;
 use crate::support::{
-    Kafka, Listener, Outbox, Postgres, Probes, Proxy, Receiver, RelayProcess, free_port, skipped,
-    temporary_file,
+    Kafka, Listener, Outbox, Postgres, Probes, Proxy, Receiver, RelayProcess, SOON, free_port,
+    skipped, temporary_file,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_outbox-relay");
-const SOON: Duration = Duration::from_mins(1);
 const FIRST: &str = "127.0.0.2";
 const SECOND: &str = "127.0.0.3";
 /// Puts a table of names, and a resolver that is not there, into the places of the machine's own.

@@ -2,13 +2,9 @@
 
 mod decisions;
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use crate::support::{Outbox, RelayProcess};
-
-const SOON: Duration = Duration::from_secs(40);
+use crate::support::{Outbox, RelayProcess, SOON};
 
 /// One event in each state, and three of one aggregate; those that are not dead are nobody's business.
 const EVENTS: &str = r#"

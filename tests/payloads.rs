@@ -1,11 +1,7 @@
 //! Columns of other names and types than ours: from the table to Kafka, and what is told where they
 //! cannot be served.
 
-use std::time::Duration;
-
-use crate::support::{Kafka, Outbox, Received, Receiver};
-
-const SOON: Duration = Duration::from_mins(1);
+use crate::support::{Kafka, Outbox, Received, Receiver, SOON};
 
 /// An outbox whose payload is of a type.
 async fn outbox(kind: &str) -> Outbox {

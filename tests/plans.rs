@@ -5,8 +5,6 @@ mod adopted;
 mod explain;
 mod large;
 
-use std::time::Duration;
-
 use explain::{Explainer, Plan};
 use outbox_relay::decide::order::AfterPublish;
 use outbox_relay::outbox::backlog::Backlog;
@@ -19,10 +17,8 @@ use outbox_relay::outbox::session::Purpose;
 use uuid::Uuid;
 
 use crate::support::lanes::{LONG_LEASES, named_relay};
-use crate::support::{Outbox, eventually};
+use crate::support::{Outbox, SOON, eventually};
 
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_mins(2);
 /// Ids that no row has.
 const NOBODY: &str = "ARRAY['00000000-0000-0000-0000-000000000000']::uuid[]";
 

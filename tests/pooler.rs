@@ -8,9 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::support::lanes::{named_relay, wait_for_shares};
 use crate::support::tally::assert_once_in_order;
-use crate::support::{Kafka, Outbox, PgBouncer, Postgres, Probes, Receiver, throughout};
+use crate::support::{Kafka, Outbox, PgBouncer, Postgres, Probes, Receiver, SOON, throughout};
 
-const SOON: Duration = Duration::from_secs(40);
 /// How long a refused relay is watched for what it must not do.
 const A_WHILE: Duration = Duration::from_secs(2);
 const CURE: &str = "pool_mode = session";

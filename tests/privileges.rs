@@ -1,15 +1,10 @@
 //! Least privilege: each role does its work with the grants that `migrate` gives, and no more.
 
-use std::time::Duration;
-
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::support::lanes::{LONG_LEASES, named_relay, wait_for_shares};
 use crate::support::tally::assert_once_in_order;
-use crate::support::{Database, Kafka, Outbox, Postgres, Receiver, eventually};
-
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_secs(40);
+use crate::support::{Database, Kafka, Outbox, Postgres, Receiver, SOON, eventually};
 
 /// The roles, of which only the migrator owns anything: the schema.
 const ROLES: &str = "

@@ -10,9 +10,8 @@ use std::time::Duration;
 use sqlx::{Acquire, AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr};
 
 use self::pages::{blocks, keys, page, quoted, statements};
-use crate::support::{Kafka, Outbox, Receiver, eventually};
+use crate::support::{Kafka, Outbox, Receiver, SOON, eventually};
 
-const SOON: Duration = Duration::from_secs(30);
 const PAGES: [&str; 12] = [
     "README.md",
     "CONTRIBUTING.md",

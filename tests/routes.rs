@@ -2,15 +2,13 @@
 //! says and as `route --explain` told before, and what routes say about order and death.
 
 use std::fs;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::readme::pages::{blocks, page};
-use crate::support::{Kafka, Outbox, Received, Receiver, RelayProcess, eventually};
+use crate::support::{Kafka, Outbox, Received, Receiver, RelayProcess, SOON, eventually};
 
-const SOON: Duration = Duration::from_secs(30);
 /// The blocks before the conventions on the page.
 const BLOCKS_BEFORE: usize = 1;
 

@@ -10,8 +10,8 @@ use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as Avroed;
 use serde_json::{Value, json};
 
-use self::shop::{SOON, Shop};
-use crate::support::{Certificates, Kafka, Received, SchemaRegistry, free_port};
+use self::shop::Shop;
+use crate::support::{Certificates, Kafka, Received, SOON, SchemaRegistry, free_port};
 
 /// What tells a registry that a text is a JSON Schema.
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";

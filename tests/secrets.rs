@@ -3,17 +3,15 @@
 //!
 //! Every secret text has the word `canary` in it.
 
-use std::time::Duration;
-
 use outbox_relay::event::{Epoch, Event, EventRef, Lane, OrderingKey, Payload};
 use outbox_relay::record::Record;
 
 use crate::secure::guarded_kafka;
 use crate::support::lanes::named_relay;
-use crate::support::{Certificates, Kafka, Outbox, Postgres, Probes, RelayProcess, eventually};
+use crate::support::{
+    Certificates, Kafka, Outbox, Postgres, Probes, RelayProcess, SOON, eventually,
+};
 
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_mins(1);
 const CANARY: &str = "canary";
 const PASSWORD: &str = "canary-sasl";
 const PASSPHRASE: &str = "canary-passphrase";

@@ -3,18 +3,14 @@
 
 mod door;
 
-use std::time::Duration;
-
 use self::door::Door;
 use crate::support::lanes::{LONG_LEASES, named_relay};
 use crate::support::tally::assert_once_in_order;
 use crate::support::{
-    Certificates, Kafka, Listener, Outbox, Postgres, Probes, Receiver, RelayProcess, eventually,
-    free_port, temporary_file,
+    Certificates, Kafka, Listener, Outbox, Postgres, Probes, Receiver, RelayProcess, SOON,
+    eventually, free_port, temporary_file,
 };
 
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_secs(40);
 /// Passwords; no output may show a part of either.
 const PASSWORD: &str = "canary-right";
 const WRONG_PASSWORD: &str = "canary-wrong";

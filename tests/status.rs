@@ -1,14 +1,10 @@
 //! `status` and `migrate` on a real database: what they say, what it costs, and how they end.
 
-use std::time::Duration;
-
 use outbox_relay::outbox::names::Names;
 use outbox_relay::outbox::status::{COUNTED_MAX, Status};
 use serde_json::Value;
 
-use crate::support::{Database, Outbox, Postgres, RelayProcess, eventually};
-
-const SOON: Duration = Duration::from_secs(30);
+use crate::support::{Database, Outbox, Postgres, RelayProcess, SOON, eventually};
 
 /// What `status --json` says.
 async fn status(outbox: &Outbox) -> Value {

@@ -13,9 +13,9 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use sqlx::{Connection, PgConnection};
 use tokio::task::spawn_blocking;
 
-use crate::support::{Database, Kafka, Postgres, Received, Receiver, RelayProcess, eventually};
-
-const SOON: Duration = Duration::from_secs(30);
+use crate::support::{
+    Database, Kafka, Postgres, Received, Receiver, RelayProcess, SOON, eventually,
+};
 
 async fn count(connection: &mut PgConnection, statement: &'static str) -> i64 {
     sqlx::query_scalar(statement)

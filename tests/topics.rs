@@ -4,16 +4,12 @@ mod refusals;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
 
-use crate::support::{Kafka, Outbox, Receiver};
-
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_mins(1);
+use crate::support::{Kafka, Outbox, Receiver, SOON};
 
 /// A settings file with these declarations, and the folder that holds it.
 struct File(tempfile::TempDir);

@@ -2,7 +2,6 @@
 //! because nothing that they do with Kafka is a transaction.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
@@ -10,9 +9,8 @@ use tokio::task::spawn_blocking;
 
 use crate::support::lanes::named_relay;
 use crate::support::tally::assert_once_in_order;
-use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, RelayProcess};
+use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, RelayProcess, SOON};
 
-const SOON: Duration = Duration::from_mins(1);
 /// Where a broker keeps transactions; it makes the topic when a producer first names one
 /// (`Topic.TRANSACTION_STATE_TOPIC_NAME` of Apache Kafka).
 const TRANSACTIONS: &str = "__transaction_state";

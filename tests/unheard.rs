@@ -8,10 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::support::tally::assert_once_in_order;
-use crate::support::{Kafka, Outbox, Probes, Receiver};
+use crate::support::{Kafka, Outbox, Probes, Receiver, SOON};
 
-/// How long anything may take on a busy machine.
-const SOON: Duration = Duration::from_mins(1);
 /// What a pipe of Linux holds (pipe(7)), in bytes.
 const PIPE_BYTES: usize = 65_536;
 /// A relay that says all it can, and a client that does.

@@ -1,10 +1,6 @@
 //! `run` outlives what it depends on: it waits for it, says for what, and stops when asked.
 
-use std::time::Duration;
-
-use crate::support::{Database, Kafka, Outbox, Postgres, Probes, eventually};
-
-const SOON: Duration = Duration::from_mins(1);
+use crate::support::{Database, Kafka, Outbox, Postgres, Probes, SOON, eventually};
 
 #[tokio::test]
 async fn run_waits_for_its_database_its_tables_and_kafka_in_turn() {

@@ -1,8 +1,8 @@
 //! The tables that teams and common libraries have, each adopted and served by settings alone.
 
-use super::{SINCE, SOON, adopt, adopted, table};
+use super::{SINCE, adopt, adopted, table};
 use crate::readme::pages::{blocks, page};
-use crate::support::{Kafka, Outbox, Received, Receiver, RelayProcess, temporary_file};
+use crate::support::{Kafka, Outbox, Received, Receiver, RelayProcess, SOON, temporary_file};
 
 /// What the tables lack.
 const LACKS: [(&str, &str); 4] = [

@@ -1,7 +1,7 @@
 //! Others who take rows of the outbox: `check` tells of them, and of nobody who is not there.
 
-use super::{SOON, check, complaint, sql};
-use crate::support::{Outbox, eventually};
+use super::{check, complaint, sql};
+use crate::support::{Outbox, SOON, eventually};
 
 const WRITE_AND_DELETE: &str = "
     INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload) VALUES ('a', '1', 'x', '{}');

@@ -1,10 +1,6 @@
 //! Relays of another make on the same outbox: whom a relay shares with, and whom it refuses.
 
-use std::time::Duration;
-
-use crate::support::{Outbox, eventually};
-
-const SOON: Duration = Duration::from_secs(30);
+use crate::support::{Outbox, SOON, eventually};
 
 async fn execute(outbox: &Outbox, statement: &'static str) {
     sqlx::query(statement)

@@ -3,13 +3,10 @@
 //! Each outage proves the same: nothing is lost, no attempt is counted against a row, readiness
 //! says why, memory stays bounded though a backlog grows, and records flow again soon after.
 
-use std::time::Duration;
-
 use super::site::{MEMORY_MIB, Site, note};
 use super::watched::Watched;
-use crate::support::{Kafka, Outbox, Postgres, Receiver};
+use crate::support::{Kafka, Outbox, Postgres, Receiver, SOON};
 
-const SOON: Duration = Duration::from_mins(2);
 /// Rows that wait when a server is back, as one bulk of some 200 MiB of records.
 const BULK_ROWS: i32 = 100_000;
 const WINDOW_ROWS: usize = 2_000;

@@ -1,14 +1,11 @@
 //! Ends of relays under load: a stop that is asked for duplicates nothing, a kill at most the window.
 
-use std::time::Duration;
-
 use super::checker::{self, duplicates};
 use super::dice::{Dice, seed_or};
 use super::observe::{self, After};
 use super::workload::Workload;
-use crate::support::{Kafka, Outbox, Receiver, RelayProcess, eventually};
+use crate::support::{Kafka, Outbox, Receiver, RelayProcess, SOON, eventually};
 
-const SOON: Duration = Duration::from_mins(1);
 const RESTARTS: usize = 10;
 /// Rows written at once before each restart, so that it finds a full window.
 const BULK_ROWS: i32 = 6_000;

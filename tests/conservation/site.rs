@@ -11,9 +11,8 @@ use super::dice::{Dice, seed_or};
 use super::observe::{self, After};
 use super::watched::Watched;
 use super::workload::Workload;
-use crate::support::{Kafka, Outbox, Receiver, eventually};
+use crate::support::{Kafka, Outbox, Receiver, SOON, eventually};
 
-const SOON: Duration = Duration::from_mins(2);
 /// Records flow again within 5 s; the rest is for a busy machine, and for the server itself, which
 /// answers a first client before it serves every other.
 const FLOWS_WITHIN: Duration = Duration::from_secs(5 + 15);

@@ -2,15 +2,13 @@
 //! sends what the connector sent.
 
 use std::fs;
-use std::time::Duration;
 
 use serde_json::json;
 
 use crate::adoption::shapes::DEBEZIUM_TABLE;
 use crate::adoption::table;
-use crate::support::{Kafka, Outbox, Receiver, RelayProcess, temporary_file};
+use crate::support::{Kafka, Outbox, Receiver, RelayProcess, SOON, temporary_file};
 
-const SOON: Duration = Duration::from_mins(1);
 const ID: &str = "5f9a1f3e-0a52-4a63-9f0e-0d8f6a3f3c11";
 
 /// Writes an event as it would stand in the table of a team that moved.

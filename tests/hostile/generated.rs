@@ -15,9 +15,9 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use uuid::Uuid;
 
-use super::{SETTINGS, SOON, ends_discreetly, lasting_topic};
+use super::{SETTINGS, ends_discreetly, lasting_topic};
 use crate::support::lanes::named_relay;
-use crate::support::{Kafka, Outbox, Received, Receiver};
+use crate::support::{Kafka, Outbox, Received, Receiver, SOON};
 
 /// A row as a writer fills it.
 #[derive(Debug, Clone)]

@@ -1,9 +1,9 @@
 //! Rows that are too heavy: at the border of what a record may weigh, and far beyond it. What cannot
 //! be a record is neither printed nor fetched, or the memory of relay and database would tell.
 
-use super::{SETTINGS, SOON, ends_discreetly};
+use super::{SETTINGS, ends_discreetly};
 use crate::support::lanes::named_relay;
-use crate::support::{Kafka, Outbox, Postgres, Receiver, peak_memory_mib};
+use crate::support::{Kafka, Outbox, Postgres, Receiver, SOON, peak_memory_mib};
 
 /// The most memory that a session of the relay had, in MiB.
 async fn session_peak_mib(outbox: &Outbox) -> u64 {

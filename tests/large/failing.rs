@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{CLAIMS, SOON, fetched, of_key, stored, write_large};
+use super::{CLAIMS, fetched, of_key, stored, write_large};
 use crate::support::lanes::{named_relay, wait_for_shares};
-use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, eventually};
+use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, SOON, eventually};
 
 /// The topic is made only after the relay is gone that stored the payload.
 #[tokio::test]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{SOON, dead, ended, found, outbox};
+use super::{dead, ended, found, outbox};
 use crate::support::lanes::{LONG_LEASES, named_relay};
-use crate::support::{Kafka, Outbox, Receiver, RelayProcess, eventually};
+use crate::support::{Kafka, Outbox, Receiver, RelayProcess, SOON, eventually};
 
 /// Two renewals, and as much as a busy machine may need besides.
 const RENEWED: Duration = Duration::from_secs(20);

@@ -1,10 +1,10 @@
 //! A poll that is held back after it has taken its snapshot: a row policy of the server waits for
 //! a lock when the poll comes to one row.
 
-use super::{SOON, published, write_round};
+use super::{published, write_round};
 use crate::support::lanes::{named_relay, wait_for_shares};
 use crate::support::tally::assert_once_in_order;
-use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, eventually};
+use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, SOON, eventually};
 
 /// The role `relay` sees the aggregate `gate` only while nobody holds the lock 4711.
 const GATE: &str = "

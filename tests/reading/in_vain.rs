@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::SOON;
-use crate::support::{Kafka, Outbox, Postgres, Probes, eventually};
+use crate::support::{Kafka, Outbox, Postgres, Probes, SOON, eventually};
 
 /// Within this time no record of a frozen broker times out, which would make room.
 const BEFORE_TIME_OUT: Duration = Duration::from_secs(6);

@@ -3,14 +3,10 @@
 //! Owns its settings, its topics and the way to its registry. Knows nothing of what a test asks.
 
 use std::fs;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::{Kafka, Outbox, Probes, Proxy, Receiver, RelayProcess, SchemaRegistry};
-
-/// How long anything may take on a busy machine.
-pub(super) const SOON: Duration = Duration::from_mins(1);
+use crate::support::{Kafka, Outbox, Probes, Proxy, Receiver, RelayProcess, SOON, SchemaRegistry};
 
 /// A service whose events are encoded by schemas.
 pub(super) struct Shop {

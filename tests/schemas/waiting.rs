@@ -3,9 +3,9 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::shop::{SOON, Shop};
+use super::shop::Shop;
 use super::{order_of_total, totals};
-use crate::support::{SchemaRegistry, eventually};
+use crate::support::{SOON, SchemaRegistry, eventually};
 
 #[tokio::test]
 async fn events_wait_for_a_registry_that_is_away_and_others_flow() {

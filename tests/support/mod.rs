@@ -31,7 +31,7 @@ mod topics;
 pub(crate) use clock::Clock;
 pub(crate) use cluster::Cluster;
 pub(crate) use disc::Disc;
-pub(crate) use eventually::{eventually, throughout};
+pub(crate) use eventually::{SOON, eventually, throughout};
 pub(crate) use kafka::{Kafka, Listener};
 pub(crate) use outbox::Outbox;
 pub(crate) use pgbouncer::PgBouncer;

@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgPool;
 
-use super::{Database, Kafka, Postgres, Proxy, RelayProcess, eventually};
-
-/// How long a verb may take on a busy machine.
-const VERB: Duration = Duration::from_secs(30);
+use super::{Database, Kafka, Postgres, Proxy, RelayProcess, SOON, eventually};
 
 /// An outbox with the topic that its events go to.
 pub(crate) struct Outbox {
@@ -99,7 +96,7 @@ impl Outbox {
     pub(crate) async fn migrate(&self, arguments: &[&str]) {
         let arguments = [&["migrate"], arguments].concat();
         let mut migrate = self.verb(&arguments, &[]);
-        assert_eq!(migrate.wait_exit(VERB).await, 0, "migrate succeeds");
+        assert_eq!(migrate.wait_exit(SOON).await, 0, "migrate succeeds");
     }
 
     /// Starts a relay; later settings win over the outbox's own.

@@ -11,7 +11,7 @@ use super::process::{self, Process};
 use super::{Outbox, eventually};
 
 /// How long it may take to listen on a busy machine.
-const LISTENS_WITHIN: Duration = Duration::from_secs(30);
+const LISTENS_WITHIN: Duration = Duration::from_mins(1);
 
 /// A pooler of one test alone; it goes when this goes.
 pub(crate) struct PgBouncer {

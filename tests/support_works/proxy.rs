@@ -9,9 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
 use super::{cluster_id, send};
-use crate::support::{Deed, Kafka, Outbox, Proxy, Receiver, Way, throughout};
+use crate::support::{Deed, Kafka, Outbox, Proxy, Receiver, SOON, Way, throughout};
 
-const SOON: Duration = Duration::from_secs(10);
 /// How long nothing must come to be called nothing.
 const A_WHILE: Duration = Duration::from_millis(300);
 

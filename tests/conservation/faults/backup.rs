@@ -3,14 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::support::lanes::{named_relay, wait_for_shares};
-use crate::support::{Kafka, Outbox, Postgres, Receiver};
+use crate::support::{Kafka, Outbox, Postgres, Receiver, SOON};
 
-const SOON: Duration = Duration::from_mins(1);
 /// Copies a folder, over another if that is there.
 const COPY: &str = r#"rm -rf "$1" && cp -a "$0" "$1""#;
 

@@ -1,12 +1,9 @@
 //! Three brokers: replicas that are missing, leaders that change, brokers that restart one by one.
 
-use std::time::Duration;
-
 use super::WINDOW_ROWS;
 use crate::conservation::site::Site;
-use crate::support::{Cluster, Outbox, Postgres};
+use crate::support::{Cluster, Outbox, Postgres, SOON};
 
-const SOON: Duration = Duration::from_mins(1);
 const BROKERS: usize = 3;
 
 /// A relay at work on three brokers; a record must be on so many of them.

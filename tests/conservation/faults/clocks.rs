@@ -11,9 +11,8 @@ use crate::conservation::observe::{self, After};
 use crate::conservation::site::note;
 use crate::conservation::workload::Ledger;
 use crate::support::lanes::{SHORT_TTL, named_relay, wait_for_shares};
-use crate::support::{Clock, Kafka, Outbox, Postgres, Receiver, RelayProcess};
+use crate::support::{Clock, Kafka, Outbox, Postgres, Receiver, RelayProcess, SOON};
 
-const SOON: Duration = Duration::from_mins(1);
 const HOUR_S: i32 = 3_600;
 /// How far the clock is set back when nobody is left to renew.
 const BACK_S: i32 = 20;

@@ -8,11 +8,10 @@ use crate::conservation::site::note;
 use crate::conservation::workload::Ledger;
 use crate::support::lanes::{held, named_relay, wait_for_shares};
 use crate::support::tally::assert_once_in_order;
-use crate::support::{Kafka, Outbox, Postgres, Proxy, Receiver, Way, eventually, throughout};
+use crate::support::{Kafka, Outbox, Postgres, Proxy, Receiver, SOON, Way, eventually, throughout};
 
 /// Ten seconds of silence, two renewals, the time-outs of what flies, and a busy machine.
 const GIVEN_UP_WITHIN: Duration = Duration::from_mins(1);
-const SOON: Duration = Duration::from_secs(40);
 /// Rows that the relay may have handed over before it was cut off.
 const WINDOW_ROWS: usize = 300;
 

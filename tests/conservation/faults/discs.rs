@@ -11,9 +11,8 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use super::WINDOW_ROWS;
 use crate::conservation::site::{Site, note};
-use crate::support::{Disc, Kafka, Outbox, Postgres, eventually, throughout};
+use crate::support::{Disc, Kafka, Outbox, Postgres, SOON, eventually, throughout};
 
-const SOON: Duration = Duration::from_mins(1);
 /// How long a relay is watched that must not do something.
 const A_WHILE: Duration = Duration::from_secs(3);
 const NEW_FILE: &str =

@@ -2,15 +2,13 @@
 //! written after it is delivered, though its numbers were used before.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::support::lanes::{named_relay, wait_for_shares};
-use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, eventually};
+use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, SOON, eventually};
 
-const SOON: Duration = Duration::from_mins(1);
 const WRITE: &str = "
     INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
     SELECT 'order', (n % 50)::text, 'OrderPlaced', jsonb_build_object('n', n)

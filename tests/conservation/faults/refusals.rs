@@ -9,9 +9,8 @@ use tokio::task::JoinHandle;
 
 use super::WINDOW_ROWS;
 use crate::conservation::site::{Site, note};
-use crate::support::{Kafka, Outbox, Postgres, Proxy, eventually, throughout};
+use crate::support::{Kafka, Outbox, Postgres, Proxy, SOON, eventually, throughout};
 
-const SOON: Duration = Duration::from_mins(1);
 /// How long a relay is watched that must not do something.
 const A_WHILE: Duration = Duration::from_secs(3);
 

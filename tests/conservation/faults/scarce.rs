@@ -6,9 +6,8 @@ use std::time::Duration;
 use super::WINDOW_ROWS;
 use crate::conservation::site::{Site, note};
 use crate::support::lanes::{SHORT_LEASES, named_relay};
-use crate::support::{Kafka, Outbox, Postgres, RelayProcess, throughout};
+use crate::support::{Kafka, Outbox, Postgres, RelayProcess, SOON, throughout};
 
-const SOON: Duration = Duration::from_mins(1);
 /// How long a relay is watched that can do nothing.
 const A_WHILE: Duration = Duration::from_secs(3);
 

@@ -3,17 +3,16 @@
 //! No lease holds in two databases, so that two relays, one on each, both own every lane. What holds
 //! is shown here. To have one writer a lane, whoever promotes has to shut the old primary out first.
 
-use std::time::Duration;
-
 use sqlx::PgPool;
 
 use crate::conservation::checker::{self, Delivered, History, Shown, Written};
 use crate::conservation::observe::delivered;
 use crate::conservation::site::note;
 use crate::support::lanes::{named_relay, wait_for_shares};
-use crate::support::{Kafka, Outbox, Postgres, Probes, Proxy, Receiver, RelayProcess, eventually};
+use crate::support::{
+    Kafka, Outbox, Postgres, Probes, Proxy, Receiver, RelayProcess, SOON, eventually,
+};
 
-const SOON: Duration = Duration::from_mins(1);
 /// Events that both have and neither has seen marked.
 const COMMON: i32 = 1_000;
 const UNMARKED: &str = "SELECT count(*) FROM outbox WHERE published_at IS NULL";

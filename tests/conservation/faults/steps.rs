@@ -16,10 +16,9 @@ use crate::conservation::toll::{self, Toll};
 use crate::conservation::workload::Ledger;
 use crate::support::lanes::named_relay;
 use crate::support::{
-    Deed, Kafka, Outbox, Postgres, Proxy, Receiver, RelayProcess, eventually, throughout,
+    Deed, Kafka, Outbox, Postgres, Proxy, Receiver, RelayProcess, SOON, eventually, throughout,
 };
 
-const SOON: Duration = Duration::from_mins(1);
 /// A stall: longer than a statement's time-out and a record's, shorter than a lease.
 const STALL: Duration = Duration::from_secs(3);
 /// How many of all cells are tried each time.

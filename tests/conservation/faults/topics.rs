@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::support::lanes::{named_relay, wait_for_shares};
 use crate::support::tally::assert_once_in_order;
-use crate::support::{Kafka, Outbox, Receiver, throughout};
+use crate::support::{Kafka, Outbox, Receiver, SOON, throughout};
 
-const SOON: Duration = Duration::from_mins(1);
 /// How long events are watched that must wait.
 const A_WHILE: Duration = Duration::from_secs(4);
 

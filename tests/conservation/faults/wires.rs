@@ -9,9 +9,8 @@ use super::{WINDOW_ROWS, behind_proxy};
 use crate::conservation::dice::{Dice, seed_or};
 use crate::conservation::site::{Site, note};
 use crate::support::lanes::{SHORT_LEASES, named_relay, wait_for_shares};
-use crate::support::{Kafka, Outbox, Postgres, Proxy, Receiver, Way, eventually, throughout};
+use crate::support::{Kafka, Outbox, Postgres, Proxy, Receiver, SOON, Way, eventually, throughout};
 
-const SOON: Duration = Duration::from_mins(1);
 /// A statement's time-out of 10 s, the answer's margin, and a busy machine.
 const NOTICED_WITHIN: Duration = Duration::from_secs(15 + 2);
 
