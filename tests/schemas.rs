@@ -1,6 +1,7 @@
 //! Values encoded by schemas, with a real registry: what arrives, by which version, and what is told. What
 //! becomes of events while their schema is not to be had is in `waiting`.
 
+mod gate;
 mod shop;
 mod waiting;
 

@@ -177,8 +177,14 @@ pub struct SchemaRegistry {
     pub username: String,
     /// The password of that user.
     pub password: Secret,
+    /// A bearer token, instead of a user; empty for none.
+    pub token: Secret,
     /// A file with the authorities that are trusted; empty for those of the machine.
     pub ca_file: String,
+    /// A file with the certificate that the registry is shown; empty for none.
+    pub certificate_file: String,
+    /// A file with the private key of that certificate.
+    pub key_file: String,
     /// What a registry has for one answer.
     pub timeout_ms: u64,
     /// How often the newest versions are read again.

@@ -1,25 +1,23 @@
 //! Questions to a registry, over HTTP.
 //!
-//! Owns addresses, credentials, trust and what each status means. Blocks: who asks from a runtime does
+//! Owns addresses and what each status means. Blocks: who asks from a runtime does
 //! so on a thread for that.
 //!
 //! Invariant: of several registries the next one is asked only where one does not answer.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, RequestBuilder};
 
 use super::RegistryError;
+use super::identity;
 use crate::decide::schema::{Numbered, Schema};
 use crate::process::settings::SchemaRegistry;
 use crate::record::{SchemaName, SchemaOrigin, SchemaType};
@@ -73,7 +71,8 @@ impl Client {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(provider)
-            .root_certs(trusted(&settings.ca_file)?)
+            .root_certs(identity::trusted(&settings.ca_file)?)
+            .client_cert(identity::shown(settings)?)
             .build();
         let agent = Agent::config_builder()
             .tls_config(tls)
@@ -82,15 +81,13 @@ impl Client {
             .timeout_global(Some(Duration::from_millis(settings.timeout_ms)))
             .build()
             .into();
-        let pair = format!("{}:{}", settings.username, settings.password.expose());
         let urls = settings.urls.iter();
         Ok(Self {
             agent,
             urls: urls
                 .map(|url| url.trim_end_matches('/').to_owned())
                 .collect(),
-            authorization: (!settings.username.is_empty())
-                .then(|| format!("Basic {}", STANDARD.encode(pair))),
+            authorization: identity::authorization(settings),
         })
     }
 
@@ -305,35 +302,4 @@ fn escaped(subject: &str) -> String {
 
 fn digit(digit: u8) -> char {
     char::from_digit(u32::from(digit), 16).map_or('0', |digit| digit.to_ascii_uppercase())
-}
-
-/// The authorities that are trusted: those of a file, or those of this machine.
-fn trusted(file: &str) -> Result<RootCerts, RegistryError> {
-    let certificates: Vec<Certificate<'static>> = if file.is_empty() {
-        let found = rustls_native_certs::load_native_certs().certs;
-        found
-            .iter()
-            .map(|one| Certificate::from_der(one).to_owned())
-            .collect()
-    } else {
-        of_file(Path::new(file)).map_err(|reason| RegistryError::Setting {
-            key: "ca_file",
-            reason,
-        })?
-    };
-    Ok(RootCerts::new_with_certs(&certificates))
-}
-
-fn of_file(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
-    let bytes = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
-    let mut certificates = Vec::new();
-    for item in parse_pem(&bytes) {
-        if let PemItem::Certificate(certificate) = item.map_err(|_| "is not in PEM")? {
-            certificates.push(certificate);
-        }
-    }
-    if certificates.is_empty() {
-        return Err("holds no certificate".to_owned());
-    }
-    Ok(certificates)
 }

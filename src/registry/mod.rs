@@ -11,6 +11,7 @@
 //! - no error, log line or `Debug` output shows a password or anything of a value.
 
 mod client;
+mod identity;
 mod schemas;
 #[cfg(test)]
 mod tests;
@@ -95,8 +96,8 @@ impl RegistryError {
                 "start the registry, or correct schema_registry.urls or schema_registry.ca_file"
             }
             Self::Denied { .. } => {
-                "correct schema_registry.username and schema_registry.password, or give that user \
-                 the right to read the subject"
+                "correct schema_registry.username and schema_registry.password, or \
+                 schema_registry.token, or give that user the right to read the subject"
             }
             Self::Unknown { .. } => {
                 "register the schema, or let the route do so by `file` and `register = true`, or \

@@ -33,7 +33,10 @@ async fn registry(answer: Answer) -> SchemaRegistry {
         urls: vec![format!("http://{address}/api/")],
         username: String::new(),
         password: Secret::new(""),
+        token: Secret::new(""),
         ca_file: String::new(),
+        certificate_file: String::new(),
+        key_file: String::new(),
         timeout_ms: 20_000,
         refresh_ms: 60_000,
     }

@@ -152,6 +152,13 @@ async fn wrong_credentials_are_told_with_the_cure_and_never_shown() {
     });
     let shop = Shop::at(&format!("http://{address}"), "{ type = 'avro' }").await;
     shop.outbox.write("1", "{\"total\": 1}").await;
+    let token = shop.verb("run", &[("schema_registry.token", "canary")]);
+    let question = heard.recv().await.expect("it asks");
+    assert!(question.contains("Bearer canary"), "{question}");
+    let logged = token.logs("schema_registry.token", SOON).await;
+    assert!(!logged.contains("canary"), "{logged}");
+    drop(token);
+    while heard.try_recv().is_ok() {}
     let credentials = [
         ("schema_registry.username", "relay"),
         ("schema_registry.password", "canary"),

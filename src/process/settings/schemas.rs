@@ -53,8 +53,10 @@ fn schema_with_file(route: &mut Value) -> Option<(&mut config::Map<String, Value
     Some((schema, file))
 }
 
-/// Adds what is wrong with the addresses, and that there are none where a route needs one.
+/// Adds what is wrong with the addresses, that there are none where a route needs one, and what is
+/// wrong with how the relay says who it is.
 pub(super) fn check(config: &Config, problems: &mut Problems) {
+    check_identity(config, problems);
     if problems.name(URLS) {
         return;
     }
@@ -67,6 +69,27 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
     let routes: Vec<RouteSpec> = config.get("routes").unwrap_or_default();
     if urls.is_empty() && routes.iter().any(|route| route.schema.is_some()) {
         problems.add(URLS, "expected one address or more: a route has a schema");
+    }
+}
+
+/// Adds that there are two answers to who asks, or half of one.
+fn check_identity(config: &Config, problems: &mut Problems) {
+    let is_given = |key: &str| {
+        let text = config.get_string(&format!("schema_registry.{key}"));
+        text.is_ok_and(|text| !text.is_empty())
+    };
+    if is_given("username") && (is_given("token") || is_given("token_file")) {
+        let text = "is given beside schema_registry.username: empty one of the two";
+        problems.add("schema_registry.token", text);
+    }
+    for (given, missing) in [
+        ("certificate_file", "key_file"),
+        ("key_file", "certificate_file"),
+    ] {
+        if is_given(given) && !is_given(missing) {
+            let text = format!("expected a file, as schema_registry.{given} names one");
+            problems.add(&format!("schema_registry.{missing}"), text);
+        }
     }
 }
 

@@ -37,19 +37,23 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The layer of what stands in the files that `database.url_file`, `schema_registry.password_file` and
-/// the `..._file` properties name.
+/// The secrets that a file may hold, beside the properties of the client: each has a key `..._file`.
+const OF_FILES: [(&str, &str); 3] = [
+    ("database", "url"),
+    ("schema_registry", "password"),
+    ("schema_registry", "token"),
+];
+
+/// The layer of what stands in the files that the `..._file` keys and properties name.
 pub(super) fn from_files(config: &Config, problems: &mut Problems) -> Layer {
     let mut layer = Layer::default();
     let text = |path: &str| config.get_string(path).unwrap_or_default();
-    let (url, file) = (text("database.url"), text("database.url_file"));
-    if let Some(secret) = read("database.url", &url, &file, problems) {
-        layer.set("database", "url", Value::new(None, secret));
-    }
-    let path = "schema_registry.password";
-    let (password, file) = (text(path), text("schema_registry.password_file"));
-    if let Some(secret) = read(path, &password, &file, problems) {
-        layer.set("schema_registry", "password", Value::new(None, secret));
+    for (section, key) in OF_FILES {
+        let path = format!("{section}.{key}");
+        let (value, file) = (text(&path), text(&format!("{path}_file")));
+        if let Some(secret) = read(&path, &value, &file, problems) {
+            layer.set(section, key, Value::new(None, secret));
+        }
     }
     let given = properties::of(config);
     for (key, file) in &given {

@@ -84,7 +84,7 @@ fn creation(settings: &Settings) -> Option<String> {
     })
 }
 
-/// The password for the registry, unless it stays on this machine.
+/// The password or token for the registry, unless it stays on this machine.
 fn registry(settings: &Settings) -> Option<String> {
     let registry = &settings.schema_registry;
     let is_distant = |url: &String| {
@@ -92,9 +92,14 @@ fn registry(settings: &Settings) -> Option<String> {
         let address = address.and_then(|rest| rest.split('/').next());
         address.is_some_and(|address| !is_loopback(host_of(address)))
     };
-    (!registry.username.is_empty() && registry.urls.iter().any(is_distant)).then(|| {
-        "schema_registry.urls: http sends the password as plain text; use https".to_owned()
-    })
+    let secret = if registry.username.is_empty() {
+        (!registry.token.expose().is_empty()).then_some("token")
+    } else {
+        Some("password")
+    };
+    let secret = secret.filter(|_| registry.urls.iter().any(is_distant))?;
+    let text = format!("schema_registry.urls: http sends the {secret} as plain text; use https");
+    Some(text)
 }
 
 /// What matters here of a database url.
@@ -224,11 +229,12 @@ mod tests {
 
     #[test]
     fn a_password_in_plain_text_to_a_distant_registry_is_warned_of() {
-        let about = |url: &str, user: &str| {
+        let warned = |url: &str, key: &str, value: &str| {
+            let key = format!("OUTBOX_RELAY__SCHEMA_REGISTRY__{key}");
             let env = [
                 ("OUTBOX_RELAY__DATABASE__URL", "postgres://localhost/shop"),
                 ("OUTBOX_RELAY__SCHEMA_REGISTRY__URLS", url),
-                ("OUTBOX_RELAY__SCHEMA_REGISTRY__USERNAME", user),
+                (&key, value),
             ];
             let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let settings = Settings::load(None, env.into_iter()).unwrap();
@@ -236,9 +242,11 @@ mod tests {
             all.iter()
                 .any(|text| text.starts_with("schema_registry.urls"))
         };
+        let about = |url: &str, user: &str| warned(url, "USERNAME", user);
         assert!(about("http://registry:8081/apis", "relay"));
         assert!(!about("http://registry:8081", ""), "there is no password");
         assert!(!about("https://registry:8081", "relay"));
         assert!(!about("http://127.0.0.1:8081", "relay"));
+        assert!(warned("http://registry:8081", "TOKEN", "canary"));
     }
 }

@@ -79,12 +79,30 @@ fn a_registry_is_addressed_without_secrets() {
 }
 
 #[test]
-fn the_password_may_come_from_a_file() {
+fn the_password_and_the_token_may_come_from_files() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("password");
+    let file = folder.path().join("secret");
     fs::write(&file, "canary\n").unwrap();
     let name = file.display().to_string();
     let settings = with("SCHEMA_REGISTRY__PASSWORD_FILE", &name).unwrap();
     assert_eq!(settings.schema_registry.password.expose(), "canary");
     assert!(!format!("{settings:?}").contains("canary"));
+    let settings = with("SCHEMA_REGISTRY__TOKEN_FILE", &name).unwrap();
+    assert_eq!(settings.schema_registry.token.expose(), "canary");
+    assert!(!format!("{settings:?}").contains("canary"));
+}
+
+#[test]
+fn who_asks_is_said_once_and_whole() {
+    let refuses = |toml: &str| refused(&format!("[schema_registry]\n{toml}"), &[URL]);
+    let twice = ["schema_registry.token"];
+    assert_eq!(refuses("username = 'relay'\ntoken = 'canary'"), twice);
+    let half = ["schema_registry.key_file"];
+    assert_eq!(refuses("certificate_file = 'relay.pem'"), half);
+    let half = ["schema_registry.certificate_file"];
+    assert_eq!(refuses("key_file = 'relay.key'"), half);
+    let whole = "[schema_registry]\ncertificate_file = 'relay.pem'\nkey_file = 'relay.key'";
+    let registry = load(whole, &[URL]).unwrap().schema_registry;
+    assert_eq!(registry.certificate_file, "relay.pem");
+    assert_eq!(registry.key_file, "relay.key");
 }

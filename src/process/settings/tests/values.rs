@@ -70,6 +70,9 @@ const EFFECTS: &[Effect] = &[
     ("schema_registry.password", "canary", |s| {
         s.schema_registry.password.expose() == "canary"
     }),
+    ("schema_registry.token", "canary", |s| {
+        s.schema_registry.token.expose() == "canary"
+    }),
     ("schema_registry.ca_file", "/ca.pem", |s| {
         s.schema_registry.ca_file == "/ca.pem"
     }),
@@ -129,6 +132,9 @@ fn every_key_has_an_effect() {
     tried.extend([
         "database.url_file",
         "schema_registry.password_file",
+        "schema_registry.token_file",
+        "schema_registry.certificate_file",
+        "schema_registry.key_file",
         "topics.declare",
     ]);
     let columns = |path: &&str| path.starts_with("database.columns.");
