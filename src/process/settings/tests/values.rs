@@ -234,9 +234,10 @@ fn what_is_not_large_must_find_room_in_a_record() {
 
 #[test]
 fn an_idle_relay_does_not_poll_more_often() {
-    let env = [URL, ("RELAY__IDLE_POLL_INTERVAL_MS", "1")];
-    assert_eq!(refused("", &env), ["relay.idle_poll_interval_ms"]);
-    assert!(with("RELAY__IDLE_POLL_INTERVAL_MS", "2").is_ok());
+    let toml = "relay.poll_interval_ms = 2";
+    let idle = |ms| [URL, ("RELAY__IDLE_POLL_INTERVAL_MS", ms)];
+    assert_eq!(refused(toml, &idle("1")), ["relay.idle_poll_interval_ms"]);
+    assert!(load(toml, &idle("2")).is_ok());
 }
 
 #[test]
