@@ -19,6 +19,8 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use self::column::Column;
@@ -115,25 +117,33 @@ impl Debezium {
         if self.value == Converter::Plain {
             return Ok(payload.map(|payload| payload.bytes().into()));
         }
-        let text = payload.map(|payload| payload.text().ok_or_else(no_text));
-        let mut field = self.payload(text.transpose()?)?;
+        let mut field = self.payload(payload)?;
         if !self.envelope.is_empty() {
             field = self.enveloped(event, &field)?;
         }
         Ok(Some(field.document(self.value).into()))
     }
 
-    /// The payload, expanded where that is asked for and can be done.
-    fn payload(&self, payload: Option<&str>) -> Result<Field, Defect> {
-        let expanded = self.expand.and_then(|keep| expand(payload?, keep));
-        expanded.map_or_else(
-            || {
-                let column = self.column(PAYLOAD, Column::PAYLOAD);
-                Field::of(column, payload.map(Cow::Borrowed))
-                    .map_err(|defect| about("the payload", &defect))
-            },
-            Ok,
-        )
+    /// The payload, expanded where that is asked for and can be done. Bytes are base64, unless the route
+    /// says that they are text.
+    fn payload(&self, payload: Option<&Payload>) -> Result<Field, Defect> {
+        let (column, text) = match (payload, self.types.get(PAYLOAD)) {
+            (Some(Payload::Bytes(bytes)), None | Some(&Column::BYTES)) => {
+                (Column::BYTES, Some(STANDARD.encode(bytes).into()))
+            }
+            (Some(payload), column) => {
+                let text = payload.text().ok_or_else(no_text)?;
+                if let Some(expanded) = self.expand.and_then(|keep| expand(text, keep)) {
+                    return Ok(expanded);
+                }
+                (
+                    column.copied().unwrap_or(Column::PAYLOAD),
+                    Some(text.into()),
+                )
+            }
+            (None, column) => (column.copied().unwrap_or(Column::PAYLOAD), None),
+        };
+        Field::of(column, text).map_err(|defect| about("the payload", &defect))
     }
 
     /// One object of the payload and what stands beside it.
@@ -211,7 +221,7 @@ fn convert(
 }
 
 fn no_text() -> Defect {
-    Defect::new("the payload is no text: it goes with debezium.value = \"plain\" alone")
+    Defect::new("the payload is no text, as debezium.types says: \"bytea\" is base64")
 }
 
 /// Whether nothing but spaces and control characters is in a text, as Java's `trim` has it.

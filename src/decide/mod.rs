@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod checkup;
 pub mod dead;
 pub mod debezium;
+pub mod decimal;
 pub mod declared;
 pub mod envelope;
 pub mod import;

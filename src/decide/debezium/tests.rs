@@ -84,15 +84,66 @@ fn a_header_that_the_route_takes_is_sent_where_it_says() {
 }
 
 #[test]
-fn bytes_that_are_no_text_go_as_they_are_or_not_at_all() {
-    let row = || Event {
-        payload: Some(Payload::Bytes(vec![0xff, 0x00])),
-        ..event("{}")
+fn bytes_go_as_they_are_or_as_base64() {
+    let made = |debezium: serde_json::Value| {
+        let row = Event {
+            payload: Some(Payload::Bytes(vec![0xff, 0x00])),
+            ..event("{}")
+        };
+        let made = record(&form(json!({"debezium": debezium})), &row)?;
+        Ok::<_, Defect>(made.value().map(<[u8]>::to_vec))
     };
-    let plain = record(&form(json!({})), &row()).unwrap();
-    assert_eq!(plain.value(), Some(&[0xff, 0x00][..]));
-    let defect = record(&form(json!({"debezium": {"value": "json"}})), &row()).unwrap_err();
+    assert_eq!(made(json!({})).unwrap(), Some(vec![0xff, 0x00]));
+    let value = made(json!({"value": "json", "expand": true})).unwrap();
+    assert_eq!(value.unwrap(), b"\"/wA=\"");
+    let value = made(json!({"value": "json-schema"})).unwrap().unwrap();
+    let expected = r#"{"schema":{"type":"bytes","optional":true},"payload":"/wA="}"#;
+    assert_eq!(String::from_utf8(value).unwrap(), expected);
+    let text = json!({"value": "json", "types": {"payload": "text"}});
+    let defect = made(text).unwrap_err();
     assert!(defect.reason.contains("the payload is no text"));
+}
+
+/// The schema is what Connect's JSON converter prints of the one that Debezium makes for such a column.
+#[test]
+fn decimals_are_the_base64_of_their_digits_or_their_text() {
+    let made = |converter: &str, number: &str| {
+        let form = form(
+            json!({"debezium": {"value": "json-schema", "schema_name": "s",
+            "header": converter, "envelope": {"n": "{headers.n}"},
+            "types": {"n": "numeric(12,2)", "own": "numeric(12,2) not null"}}}),
+        );
+        record(
+            &form,
+            &event(&format!(r#"{{"n": {number}, "own": {number}}}"#)),
+        )
+    };
+    let header = |converter: &str| {
+        let made = made(converter, "12.5").unwrap();
+        let (_, value) = made.headers().last().unwrap();
+        String::from_utf8(value.unwrap().to_vec()).unwrap()
+    };
+    assert_eq!(header("plain"), "12.50");
+    assert_eq!(header("json"), "\"BOI=\"");
+    let schema = r#"{"schema":{"type":"bytes","optional":false,"name":"org.apache.kafka.connect.data.Decimal","version":1,"parameters":{"scale":"2","connect.decimal.precision":"12"}},"payload":"BOI="}"#;
+    assert_eq!(header("json-schema"), schema);
+    let value = made("plain", "-0.01").unwrap().value().unwrap().to_vec();
+    let value: serde_json::Value = serde_json::from_slice(&value).unwrap();
+    assert_eq!(value["payload"]["n"], "/w==");
+    for wrong in ["0.001", "10000000000.5", "\"x\""] {
+        let told = made("plain", wrong).unwrap_err().reason;
+        assert!(told.contains("is not of the type"), "{told}");
+    }
+    for wrong in [
+        "numeric",
+        "numeric()",
+        "numeric(2,3)",
+        "numeric(0)",
+        "decimal(9,x)",
+    ] {
+        assert!(Column::parse(wrong).is_err(), "{wrong}");
+    }
+    assert!(Column::parse("DECIMAL(9) NOT NULL").is_ok());
 }
 
 proptest! {

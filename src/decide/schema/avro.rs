@@ -24,9 +24,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use self::logical::{Measure, Texts, bytes, decimal, fixed, uuid};
+use self::logical::{Texts, bytes, decimal, fixed, uuid};
 use self::shape::{Field, Holder, Place, Shape, Shapes};
 use super::fault::Fault;
+use crate::decide::decimal::Measure;
 
 /// Values may lie this deep in each other.
 const DEPTH_MAX: usize = 128;

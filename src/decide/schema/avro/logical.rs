@@ -8,9 +8,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
-use num_bigint::BigInt;
 use uuid::Uuid;
 
+use crate::decide::decimal::{Decimal, Measure};
 use crate::decide::schema::fault::Fault;
 
 /// Whose texts are read: bytes are written otherwise in a schema's defaults.
@@ -41,13 +41,6 @@ pub(super) enum Time {
     Stamp(Unit),
     /// What a clock showed, in no zone.
     Local(Unit),
-}
-
-/// How many digits a decimal has, and how many of them stand behind the point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Measure {
-    pub(super) precision: usize,
-    pub(super) scale: usize,
 }
 
 impl Time {
@@ -111,54 +104,13 @@ pub(super) fn uuid(text: &str) -> Result<Uuid, Fault> {
 }
 
 /// The unscaled number in two's complement, the highest byte first; filled up to a size.
-pub(super) fn decimal(
-    text: &str,
-    Measure { precision, scale }: Measure,
-    size: Option<usize>,
-) -> Result<Vec<u8>, Fault> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", text),
+pub(super) fn decimal(text: &str, measure: Measure, size: Option<usize>) -> Result<Vec<u8>, Fault> {
+    let decimal = Decimal::read(text, measure).map_err(Fault::new)?;
+    let Some(size) = size else {
+        return Ok(decimal.bytes());
     };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let is_decimal = [whole, fraction]
-        .concat()
-        .bytes()
-        .all(|digit| digit.is_ascii_digit());
-    if !is_decimal || whole.is_empty() {
-        return Err(Fault::new(
-            "expected a decimal such as 12.50, without an exponent",
-        ));
-    }
-    let kept = fraction.trim_end_matches('0');
-    if kept.len() > scale {
-        return Err(Fault::new(format!(
-            "more than {scale} digits behind the point"
-        )));
-    }
-    let whole = whole.trim_start_matches('0');
-    let unscaled = format!("{sign}{whole}{kept:0<scale$}");
-    if whole.len() + scale > precision && unscaled.trim_start_matches(['-', '0']).len() > precision
-    {
-        return Err(Fault::new(format!("more than {precision} digits")));
-    }
-    let unscaled = if unscaled.trim_start_matches('-').is_empty() {
-        BigInt::ZERO
-    } else {
-        unscaled
-            .parse()
-            .map_err(|_| Fault::new("expected a decimal"))?
-    };
-    let bytes = unscaled.to_signed_bytes_be();
-    let Some(size) = size else { return Ok(bytes) };
-    let room = size.checked_sub(bytes.len());
-    let room = room.ok_or_else(|| Fault::new(format!("more than {size} bytes can hold")))?;
-    let sign = if unscaled.sign() == num_bigint::Sign::Minus {
-        0xff
-    } else {
-        0
-    };
-    Ok([vec![sign; room], bytes].concat())
+    let bytes = decimal.fixed_bytes(size);
+    bytes.ok_or_else(|| Fault::new(format!("more than {size} bytes can hold")))
 }
 
 fn date(text: &str) -> Option<i64> {

@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use apache_avro::Schema;
 use apache_avro::schema::{InnerDecimalSchema, RecordSchema, UuidSchema};
 
-use super::logical::{Measure, Time, Unit};
+use super::logical::{Time, Unit};
+use crate::decide::decimal::Measure;
 
 /// A place in the list of shapes.
 pub(super) type Place = usize;
