@@ -1,6 +1,8 @@
 //! What foreign consumers make of the golden records, by fixtures that they wrote: a record that changes
 //! without its consumer being asked again fails here.
 
+mod java;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
