@@ -4,10 +4,12 @@
 #   docker run -e OUTBOX_RELAY__DATABASE__URL=postgres://relay:secret@db/shop \
 #     -e OUTBOX_RELAY__KAFKA__BROKERS=kafka:9092 outbox-relay
 #   docker run -v ./relay.toml:/etc/outbox-relay/relay.toml:ro outbox-relay check
+#   docker build --build-arg FEATURES=object-store -t outbox-relay .     # large payloads in S3
 #
 # The minor version of Rust is the one that the program is tested with.
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
+ARG FEATURES=""
 
 # The dependencies are a layer of their own, made again only where one of these files changes:
 # they are compiled for an empty program, of which nothing is left for cargo to mistake for ours. Cargo
@@ -17,14 +19,14 @@ COPY benches/Cargo.toml benches/Cargo.toml
 RUN mkdir src \
     && touch src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \
-    && cargo build --release --locked \
+    && cargo build --release --locked --features "$FEATURES" \
     && cargo clean --release --locked --package outbox-relay \
     && rm -r src
 
 COPY config/default.toml config/default.toml
 COPY migrations migrations
 COPY src src
-RUN cargo build --release --locked
+RUN cargo build --release --locked --features "$FEATURES"
 
 # glibc as old as the build's, libgcc, and the certificates of public authorities.
 FROM gcr.io/distroless/cc-debian12:nonroot

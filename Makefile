@@ -18,8 +18,11 @@ test: ## run every test, on real PostgreSQL and real Apache Kafka
 	@scripts/stage 'what the tests need' scripts/install test
 	@scripts/stage "Apache Kafka's jars" scripts/kafka-jars
 	@scripts/stage 'the schema registry' scripts/registry-jars
+	@scripts/stage 'a store of objects' scripts/s3-jar
 	@scripts/stage 'build' cargo test --locked --no-run
 	@scripts/stage 'tests' cargo test --locked $(ARGS)
+	@scripts/stage 'build with a store' cargo test --locked --features object-store --no-run
+	@scripts/stage 'tests with a store' cargo test --locked --features object-store --test main large::
 
 chaos: ## strike relays, servers and wires for long, and write a report: CHAOS_MINUTES (60), SEED, CHAOS_REPORT
 	@scripts/stage 'what the tests need' scripts/install test

@@ -10,7 +10,7 @@
 //! 4  relay     the loop that polls, publishes and marks; the keeper of leases
 //!    dev       a throw-away world to try it in
 //! 3  outbox    PostgreSQL      kafka  the producer      http  probes, metrics
-//!    registry  schemas of values
+//!    registry  schemas of values                      objects  a store for large payloads
 //! 2  process   settings, telemetry, metrics, shutdown, clock
 //! 1  decide    window, reading, share, pace, back-off, template, route, envelope, debezium, schema,
 //!              verdict: values in, values out
@@ -23,6 +23,7 @@ pub mod dev;
 pub mod event;
 pub mod http;
 pub mod kafka;
+pub mod objects;
 pub mod outbox;
 pub mod outcome;
 pub mod process;

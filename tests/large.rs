@@ -2,6 +2,8 @@
 //! costs.
 
 mod failing;
+#[cfg(feature = "object-store")]
+mod store;
 
 use outbox_relay::outbox::large::Payloads;
 use outbox_relay::outbox::names::Names;
@@ -223,8 +225,8 @@ async fn a_relay_removes_old_payloads_by_itself() {
 }
 
 /// The record of an event that is explained, as lines.
-async fn explained(outbox: &Outbox, seq: &str) -> (i32, Vec<String>) {
-    let mut verb = outbox.verb(&["route", "--explain", "--seq", seq], &CLAIMS);
+async fn explained(outbox: &Outbox, seq: &str, settings: &[(&str, &str)]) -> (i32, Vec<String>) {
+    let mut verb = outbox.verb(&["route", "--explain", "--seq", seq], settings);
     (verb.wait_exit(SOON).await, verb.stdout())
 }
 
@@ -236,7 +238,7 @@ async fn explain_shows_the_reference_that_the_relay_will_send_and_stores_nothing
     outbox.write("1", "{\"n\": 3}").await;
     let mut values = Vec::new();
     for seq in ["1", "2", "3"] {
-        let (code, lines) = explained(&outbox, seq).await;
+        let (code, lines) = explained(&outbox, seq, &CLAIMS).await;
         assert_eq!(code, 0, "{lines:?}");
         let value = lines
             .iter()
@@ -253,4 +255,18 @@ async fn explain_shows_the_reference_that_the_relay_will_send_and_stores_nothing
         String::from_utf8(value).expect("each is JSON")
     });
     assert_eq!(sent.collect::<Vec<_>>(), values);
+}
+
+#[cfg(not(feature = "object-store"))]
+#[tokio::test]
+async fn a_program_that_knows_no_store_says_so_at_the_start() {
+    let outbox = Outbox::create().await;
+    let settings = [CLAIMS[0], ("large_payload.store", "s3://payloads/shop")];
+    let mut run = outbox.relay(&settings);
+    assert_eq!(run.wait_exit(SOON).await, 64);
+    run.logs("--features object-store", SOON).await;
+    let mut check = outbox.verb(&["check"], &settings);
+    assert_eq!(check.wait_exit(SOON).await, 1);
+    let told = check.stdout().join("\n");
+    assert!(told.contains("--features object-store"), "{told}");
 }

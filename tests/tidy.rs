@@ -24,7 +24,7 @@ const FOLDERS: [&str; 8] = [
     "tests",
 ];
 /// The floor of each module; one names only floors below its own.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("event", 0),
     ("record", 0),
     ("outcome", 0),
@@ -35,6 +35,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("kafka", 3),
     ("http", 3),
     ("registry", 3),
+    ("objects", 3),
     ("relay", 4),
     ("dev", 4),
     ("command", 5),
@@ -44,8 +45,17 @@ const FLOORS: [(&str, u8); 15] = [
 /// Up to this floor the code is pure.
 const PURE: u8 = 1;
 /// Crates that touch the world.
-const WORLDLY_CRATES: [&str; 9] = [
-    "axum", "config", "metrics", "rdkafka", "rustix", "sqlx", "tokio", "tracing", "ureq",
+const WORLDLY_CRATES: [&str; 10] = [
+    "axum",
+    "config",
+    "metrics",
+    "object_store",
+    "rdkafka",
+    "rustix",
+    "sqlx",
+    "tokio",
+    "tracing",
+    "ureq",
 ];
 /// Parts of the standard library that touch the world.
 const WORLDLY_PARTS: [&str; 6] = ["env", "fs", "io", "net", "process", "thread"];

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::decide::envelope::{Envelope, Form, Reference, check_size};
+use crate::decide::envelope::{Envelope, Form, Place, Reference, check_size};
 use crate::event::{Event, Payload};
 use crate::outbox::columns;
 use crate::outbox::error::OutboxError;
-use crate::outbox::large::Payloads;
+use crate::outbox::large::{Measured, Payloads};
 use crate::outbox::names::Names;
 use crate::outbox::one::one;
 use crate::outbox::session::Session;
@@ -37,11 +37,8 @@ impl Seen {
         let reference = event.payload.take_if(is_large).map(|payload| {
             let digits = Sha256::digest(payload.bytes());
             let digits = digits.iter().map(|byte| format!("{byte:02x}"));
-            Reference {
-                location: names(settings).payload_location(),
-                size_bytes: i64::try_from(payload.bytes().len()).unwrap_or(i64::MAX),
-                sha256: digits.collect(),
-            }
+            let size_bytes = i64::try_from(payload.bytes().len()).unwrap_or(i64::MAX);
+            Reference::new(&place(settings), event.at.id, size_bytes, digits.collect())
         });
         Self { event, reference }
     }
@@ -77,10 +74,11 @@ impl Seen {
         else {
             return Ok(Some(Err(defect)));
         };
-        let mut reference = Reference::blank(&names.payload_location());
+        let place = place(settings);
+        let mut reference = Reference::blank(&place);
         if measures && let Some(measured) = payloads.measure(session, bare.event.at).await? {
-            reference.size_bytes = measured.size_bytes;
-            reference.sha256 = measured.sha256;
+            let Measured { size_bytes, sha256 } = measured;
+            reference = Reference::new(&place, bare.event.at.id, size_bytes, sha256);
         }
         Ok(Some(Ok(Self {
             event: bare.event,
@@ -103,6 +101,7 @@ impl Seen {
     }
 }
 
-fn names(settings: &Settings) -> Names {
-    Names::new(&settings.database.schema, &settings.database.table)
+fn place(settings: &Settings) -> Place {
+    let names = Names::new(&settings.database.schema, &settings.database.table);
+    names.place(settings.large_payload.store_url())
 }

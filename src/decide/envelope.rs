@@ -31,7 +31,7 @@ use self::data::{Data, content_type};
 use self::document::{Facts, cloud_event, flat, header_payload};
 pub use self::form::{Form, Format};
 use self::own::{Header, own_headers};
-pub use self::reference::{REFERENCE_HEADER, Reference};
+pub use self::reference::{Place, REFERENCE_HEADER, Reference, object_name};
 use crate::event::{Event, Payload};
 use crate::outcome::Defect;
 use crate::record::Record;

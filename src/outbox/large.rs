@@ -9,6 +9,8 @@
 //!   crash between copy and record costs neither;
 //! - a payload whose event may still be published is not removed.
 
+mod printed;
+
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
@@ -135,6 +137,7 @@ pub struct Payloads {
     keep: String,
     store: String,
     measure: String,
+    print: String,
     keep_waiting: String,
     remove: String,
     stored_bytes_max: i32,
@@ -151,6 +154,7 @@ impl Payloads {
             keep: names.render(KEEP),
             store: names.render(&of_payload(STORE)),
             measure: names.render(&of_payload(MEASURE)),
+            print: names.render(&of_payload(printed::PRINT)),
             keep_waiting: names.render(KEEP_WAITING),
             remove: names.render(REMOVE),
             stored_bytes_max: stored_bytes_max(record_bytes_max),

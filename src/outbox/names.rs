@@ -5,6 +5,7 @@
 //! Invariant: a rendered statement has no placeholder left, and a name can end no quotation.
 
 use super::columns::Columns;
+use crate::decide::envelope::Place;
 
 /// The names of one outbox, and how its columns are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +45,12 @@ impl Names {
         format!("{}.{}", self.schema, self.table)
     }
 
-    /// The table of large payloads, as records tell it to consumers.
-    pub fn payload_location(&self) -> String {
-        format!("postgresql:{}.{}_payload", self.schema, self.table)
+    /// Where large payloads go, as records tell it to consumers: into a store, or into a table.
+    pub fn place(&self, store: Option<&str>) -> Place {
+        match store {
+            Some(address) => Place::Store(address.to_owned()),
+            None => Place::Table(format!("postgresql:{}.{}_payload", self.schema, self.table)),
+        }
     }
 
     /// How the columns are read, for people.

@@ -215,8 +215,17 @@ pub struct LargePayload {
     pub action: LargeAction,
     /// Payloads that take more than this are large.
     pub over_bytes: u64,
-    /// How long consumers find one.
+    /// Where it is put: `database`, or the address of a store.
+    pub store: String,
+    /// How long consumers find one in the database.
     pub keep_hours: u32,
+}
+
+impl LargePayload {
+    /// The address of the store that takes large payloads, unless the database does.
+    pub fn store_url(&self) -> Option<&str> {
+        (self.store != "database").then(|| self.store.trim_end_matches('/'))
+    }
 }
 
 /// What is done with a large payload.

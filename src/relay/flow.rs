@@ -259,23 +259,23 @@ impl<P: Publish> Flow<P> {
         match news {
             News::Sighted(sighting) => self.window.sighted(sighting),
             News::Drawn(last_drawn) => {
-                self.health.database_answered(Doing::Reading);
+                self.health.answered(Doing::Reading);
                 self.window.drawn(last_drawn);
                 self.poll.answered(0, now_ms);
             }
             News::DelayedTold(has_delayed) => self.window.delayed_told(has_delayed),
             News::Page(page) => {
-                self.health.database_answered(Doing::Reading);
+                self.health.answered(Doing::Reading);
                 let rows = self.window.admit(page, now_ms);
                 self.poll.answered(rows, now_ms);
             }
             News::ReadFailed(error) => {
                 self.poll.failed(now_ms);
-                self.health.database_failed(Doing::Reading, &error, now_ms);
+                self.health.refused(Doing::Reading, &error, now_ms);
                 self.window.void_reading(now_ms);
             }
             News::Carried(at, content) => {
-                self.health.database_answered(Doing::Carrying);
+                self.health.carried();
                 self.window.fill(at, content, now_ms);
             }
             News::Marked { marker, rows } => {
@@ -285,7 +285,7 @@ impl<P: Publish> Flow<P> {
             }
             News::MarkFailed { marker, error } => {
                 self.marks[marker].fail(now_ms);
-                self.health.database_failed(Doing::Marking, &error, now_ms);
+                self.health.refused(Doing::Marking, &error, now_ms);
                 self.window.mark_failed(marker);
             }
             News::Claimed { .. }
@@ -340,8 +340,8 @@ impl<P: Publish> Flow<P> {
             }
             News::Retired => self.retired = true,
             News::Buried(at) => self.window.buried(at, now_ms),
-            News::Kept => self.health.database_answered(Doing::Keeping),
-            News::Failed(doing, error) => self.health.database_failed(doing, &error, now_ms),
+            News::Kept => self.health.answered(Doing::Keeping),
+            News::Failed(doing, why) => self.health.failed(doing, why, now_ms),
             News::Sighted(_)
             | News::Drawn(_)
             | News::DelayedTold(_)

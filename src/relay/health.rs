@@ -47,13 +47,24 @@ impl Repeat {
     }
 }
 
-/// What the database is asked for; each part fails and recovers by itself.
+/// What the database or the store is asked for; each part fails and recovers by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
     Reading,
     Marking,
     Keeping,
     Carrying,
+    Uploading,
+}
+
+impl Doing {
+    /// Who is asked.
+    fn whom(self) -> &'static str {
+        match self {
+            Self::Reading | Self::Marking | Self::Keeping | Self::Carrying => "database",
+            Self::Uploading => "store",
+        }
+    }
 }
 
 impl fmt::Display for Doing {
@@ -62,14 +73,14 @@ impl fmt::Display for Doing {
             Self::Reading => "reading",
             Self::Marking => "marking",
             Self::Keeping => "keeping leases",
-            Self::Carrying => "storing large payloads",
+            Self::Carrying | Self::Uploading => "storing large payloads",
         })
     }
 }
 
-/// What the database last said to one part of the work.
+/// What was last said to one part of the work.
 #[derive(Debug, Default)]
-struct Database {
+struct Answers {
     trouble: Option<String>,
     log: Repeat,
 }
@@ -91,10 +102,11 @@ pub(super) struct Health {
     kafka_answers: watch::Receiver<bool>,
     /// Which schemas records wait for, where routes have schemas.
     registry: Option<watch::Receiver<registry::Trouble>>,
-    reading: Database,
-    marking: Database,
-    keeping: Database,
-    carrying: Database,
+    reading: Answers,
+    marking: Answers,
+    keeping: Answers,
+    carrying: Answers,
+    uploading: Answers,
     kafka_log: Repeat,
     failure: Option<String>,
     /// When each open circuit was first seen.
@@ -117,10 +129,11 @@ impl Health {
             kafka,
             kafka_answers,
             registry,
-            reading: Database::default(),
-            marking: Database::default(),
-            keeping: Database::default(),
-            carrying: Database::default(),
+            reading: Answers::default(),
+            marking: Answers::default(),
+            keeping: Answers::default(),
+            carrying: Answers::default(),
+            uploading: Answers::default(),
             kafka_log: Repeat::default(),
             failure: None,
             opened: HashMap::new(),
@@ -158,44 +171,63 @@ impl Health {
 
     pub(super) fn marked(&mut self, rows: u64) {
         self.published += rows;
-        self.database_answered(Doing::Marking);
+        self.answered(Doing::Marking);
     }
 
-    pub(super) fn database_answered(&mut self, doing: Doing) {
-        let database = self.database(doing);
-        if database.trouble.take().is_some() {
-            tracing::info!("{doing}: the database answers again");
-            database.log = Repeat::default();
+    pub(super) fn answered(&mut self, doing: Doing) {
+        let answers = self.answers(doing);
+        if answers.trouble.take().is_some() {
+            answers.log = Repeat::default();
+            tracing::info!("{doing}: the {} answers again", doing.whom());
         }
     }
 
-    pub(super) fn database_failed(&mut self, doing: Doing, error: &OutboxError, now_ms: u64) {
-        let database = self.database(doing);
-        if database.log.is_due(now_ms) {
-            tracing::warn!("{doing} failed; it is tried again: {}", error.with_cure());
-        }
-        database.trouble = Some(error.with_cure());
+    /// A large payload is where it should be.
+    pub(super) fn carried(&mut self) {
+        self.answered(Doing::Carrying);
+        self.answered(Doing::Uploading);
     }
 
-    fn database(&mut self, doing: Doing) -> &mut Database {
+    /// The database refused this part.
+    pub(super) fn refused(&mut self, doing: Doing, error: &OutboxError, now_ms: u64) {
+        self.failed(doing, error.with_cure(), now_ms);
+    }
+
+    /// This part failed for this reason, which names the cure.
+    pub(super) fn failed(&mut self, doing: Doing, why: String, now_ms: u64) {
+        let answers = self.answers(doing);
+        if answers.log.is_due(now_ms) {
+            tracing::warn!("{doing} failed; it is tried again: {why}");
+        }
+        answers.trouble = Some(why);
+    }
+
+    fn answers(&mut self, doing: Doing) -> &mut Answers {
         match doing {
             Doing::Reading => &mut self.reading,
             Doing::Marking => &mut self.marking,
             Doing::Keeping => &mut self.keeping,
             Doing::Carrying => &mut self.carrying,
+            Doing::Uploading => &mut self.uploading,
         }
     }
 
-    /// What the database refuses; most often all parts are told the same.
-    fn database_reasons(&self) -> Vec<String> {
-        let parts = [&self.reading, &self.marking, &self.keeping, &self.carrying];
-        let mut reasons: Vec<String> = parts
-            .into_iter()
-            .filter_map(|part| part.trouble.as_ref())
-            .map(|why| format!("database: {why}"))
-            .collect();
-        reasons.dedup();
-        reasons
+    /// What database and store refuse; most often all parts are told the same.
+    fn refusals(&self) -> Vec<String> {
+        let parts = [
+            (Doing::Reading, &self.reading),
+            (Doing::Marking, &self.marking),
+            (Doing::Keeping, &self.keeping),
+            (Doing::Carrying, &self.carrying),
+            (Doing::Uploading, &self.uploading),
+        ];
+        let told = parts.into_iter().filter_map(|(doing, answers)| {
+            let why = answers.trouble.as_ref()?;
+            Some(format!("{}: {why}", doing.whom()))
+        });
+        let mut told: Vec<String> = told.collect();
+        told.dedup();
+        told
     }
 
     pub(super) fn stopping(&mut self) {
@@ -212,16 +244,16 @@ impl Health {
         let census = window.census();
         if census.unmarked == 0 {
             self.landed_ms = now_ms;
-            self.marking = Database::default();
+            self.marking = Answers::default();
         }
         if window.held().is_empty() {
-            self.reading = Database::default();
+            self.reading = Answers::default();
         }
         let mut reasons = Vec::new();
         if self.stopping {
             reasons.push("stopping".to_owned());
         }
-        reasons.extend(self.database_reasons());
+        reasons.extend(self.refusals());
         if now_ms > self.landed_ms + STUCK_MS || !*self.kafka_answers.borrow() {
             reasons.push(format!("kafka: {}", self.why_stuck()));
         }

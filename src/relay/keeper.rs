@@ -144,7 +144,7 @@ impl Keeper {
                     }
                 }
                 Ok(Err(error)) => {
-                    let failed = News::Failed(Doing::Keeping, error);
+                    let failed = News::Failed(Doing::Keeping, error.with_cure());
                     if self.tell(failed).await.is_err() {
                         break;
                     }

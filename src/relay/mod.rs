@@ -64,13 +64,14 @@ use self::reader::{Large, Reader};
 pub(crate) use self::start::kafka_config;
 use self::timing::Timing;
 use crate::decide::dead::{LetterTopic, Policy};
-use crate::decide::envelope::{Envelope, Reference};
+use crate::decide::envelope::Envelope;
 use crate::decide::route::Routes;
 use crate::decide::window::{Limits, Window};
 use crate::kafka::KafkaError;
 use crate::kafka::admin::Admin;
 use crate::kafka::producer::{self, KafkaPublisher};
 use crate::kafka::publish::Landing;
+use crate::objects::{self, Store, StoreError};
 use crate::outbox::backlog::Backlog;
 use crate::outbox::error::OutboxError;
 use crate::outbox::identity::Mismatch;
@@ -109,6 +110,9 @@ pub enum RelayError {
     /// The registry of schemas cannot be asked.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Large payloads cannot go where they should.
+    #[error("{}", .0.with_cure())]
+    Store(#[from] StoreError),
     /// The Kafka client refuses its properties.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
@@ -143,11 +147,6 @@ pub async fn run(
     Ok(Some(ended))
 }
 
-/// The largest record that the client takes, in bytes.
-pub(crate) fn record_bytes_max(settings: &Settings) -> u64 {
-    settings.record_bytes_max()
-}
-
 /// All that settings alone decide.
 #[derive(Debug)]
 struct Plan {
@@ -158,6 +157,7 @@ struct Plan {
     policy: Policy,
     member: Member,
     metrics: Metrics,
+    store: Option<Store>,
 }
 
 impl Plan {
@@ -174,6 +174,7 @@ impl Plan {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 routing: settings.routing(),
             },
+            store: objects::of(settings)?,
             settings: settings.clone(),
             metrics,
         })
@@ -288,30 +289,23 @@ impl Plan {
         (errands_in, tokio::spawn(keeper.run(errands)))
     }
 
-    /// The porter and the reader's way to it, where large payloads stay in the database.
+    /// The porter and the reader's way to it, where large payloads stay behind.
     fn start_porter(&self, news: &mpsc::Sender<news::News>) -> Option<(Large, JoinHandle<()>)> {
         self.settings.claim_check_over_bytes()?;
-        let payloads = Payloads::new(&self.names, record_bytes_max(&self.settings));
         let porter = Porter {
             session: Session::new(&self.access.patient(STORE_MS), Purpose::Keep),
-            payloads: payloads.clone(),
+            payloads: Payloads::new(&self.names, self.settings.record_bytes_max()),
             envelope: Envelope::new(self.settings.events.source.clone()),
-            location: self.names.payload_location(),
+            place: self.names.place(self.settings.large_payload.store_url()),
+            store: self.store.clone(),
             keep_hours: self.settings.large_payload.keep_hours,
             news: news.clone(),
         };
-        let (loads_in, loads) = mpsc::unbounded_channel();
-        let large = Large {
-            payloads,
-            blank: Reference::blank(&self.names.payload_location()),
-            porter: loads_in,
-            loads: Vec::new(),
-        };
-        Some((large, tokio::spawn(porter.run(loads))))
+        Some(porter.start())
     }
 
     fn pages(&self) -> Pages {
-        let (token, bytes_max) = (self.member.token, record_bytes_max(&self.settings));
+        let (token, bytes_max) = (self.member.token, self.settings.record_bytes_max());
         let pages = Pages::new(&self.names, token, bytes_max);
         match self.settings.claim_check_over_bytes() {
             Some(over_bytes) => pages.without_large(over_bytes),

@@ -72,8 +72,8 @@ pub(super) enum News {
     Buried(EventRef),
     /// The keeper has done all that was due, after a failure.
     Kept,
-    /// A statement of this part failed, and is tried again.
-    Failed(Doing, OutboxError),
+    /// This part failed for this reason, which names the cure, and is tried again.
+    Failed(Doing, String),
 }
 
 /// What the loop asks of the keeper.

@@ -4,7 +4,8 @@
 //! the removal of payloads that were kept long enough. Decides nothing about a row.
 //!
 //! Invariants:
-//! - a record is told only when the payload that it refers to is committed;
+//! - a record is told only when the payload that it refers to is committed, or stored whole;
+//! - of a payload that goes into a store no more than two pieces are in memory;
 //! - each load ends in one answer, but for those of a relay that stops: what fails is tried again for as
 //!   long as its row is to be published.
 
@@ -13,15 +14,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::health::Doing;
 use super::news::News;
+use super::reader::Large;
 use super::timing::retry_ms;
-use crate::decide::envelope::{Envelope, Form, Reference};
+use crate::decide::envelope::{Envelope, Form, Place, Reference, object_name};
 use crate::event::{Event, EventRef};
+use crate::objects::{Store, StoreError, Upload};
 use crate::outbox::error::OutboxError;
-use crate::outbox::large::{Payloads, Stored};
+use crate::outbox::large::{Measured, Payloads, Stored};
 use crate::outbox::page::is_of_data;
 use crate::outbox::session::Session;
 use crate::outcome::{Defect, Failure};
@@ -30,6 +34,8 @@ use crate::record::Record;
 /// A payload is given up after this long at the earliest, in milliseconds: a gigabyte, the largest that
 /// there can be, is printed, hashed and written in less.
 pub(super) const STORE_MS: u64 = 60_000;
+/// A payload goes to a store in pieces of so many bytes; S3 takes ten thousand of at least five MiB.
+const PIECE_BYTES: i32 = 8 << 20;
 /// Payloads that were kept long enough are looked for this often.
 const TIDY: Duration = Duration::from_mins(10);
 
@@ -58,10 +64,40 @@ pub(super) struct Porter {
     pub(super) session: Session,
     pub(super) payloads: Payloads,
     pub(super) envelope: Envelope,
-    /// Where consumers find a payload, as references tell it.
-    pub(super) location: String,
+    /// Where consumers find payloads.
+    pub(super) place: Place,
+    /// Who takes them, if it is not the database.
+    pub(super) store: Option<Store>,
     pub(super) keep_hours: u32,
     pub(super) news: mpsc::Sender<News>,
+}
+
+/// Why a payload is not stored yet.
+#[derive(Debug)]
+enum Setback {
+    Database(OutboxError),
+    Store(StoreError),
+}
+
+impl From<OutboxError> for Setback {
+    fn from(error: OutboxError) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Setback {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Setback {
+    fn news(&self) -> News {
+        match self {
+            Self::Database(error) => News::Failed(Doing::Carrying, error.with_cure()),
+            Self::Store(error) => News::Failed(Doing::Uploading, error.with_cure()),
+        }
+    }
 }
 
 /// What waits for the porter, by when it is due.
@@ -93,8 +129,20 @@ impl Loads {
 }
 
 impl Porter {
+    /// Begins, and tells the reader the way.
+    pub(super) fn start(self) -> (Large, JoinHandle<()>) {
+        let (loads_in, loads) = mpsc::unbounded_channel();
+        let large = Large {
+            payloads: self.payloads.clone(),
+            blank: Reference::blank(&self.place),
+            porter: loads_in,
+            loads: Vec::new(),
+        };
+        (large, tokio::spawn(self.run(loads)))
+    }
+
     /// Stores what it is given until there is no more to come.
-    pub(super) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Load>) {
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Load>) {
         let mut loads = Loads::default();
         let mut tidy_at = Instant::now();
         loop {
@@ -123,18 +171,47 @@ impl Porter {
         let Some(((_, at), (load, failures))) = loads.waiting.pop_first() else {
             return Ok(());
         };
-        let answer = match self.payloads.store(&mut self.session, at).await {
+        let answer = match self.store(at).await {
             Ok(stored) => News::Carried(at, self.content(stored, load)),
-            Err(error) if error.code().is_some_and(is_of_data) => {
+            Err(Setback::Database(error)) if error.code().is_some_and(is_of_data) => {
                 News::Carried(at, Some(Err(unprintable(&error))))
             }
-            Err(error) => {
+            Err(setback) => {
                 loads.try_again(load, failures + 1);
-                return self.news.send(News::Failed(Doing::Carrying, error)).await;
+                return self.news.send(setback.news()).await;
             }
         };
         loads.known.remove(&at);
         self.news.send(answer).await
+    }
+
+    /// Stores a payload where consumers find it, unless it is there already.
+    async fn store(&mut self, at: EventRef) -> Result<Stored, Setback> {
+        let Some(store) = &self.store else {
+            return Ok(self.payloads.store(&mut self.session, at).await?);
+        };
+        let Some(measured) = self.payloads.print(&mut self.session, at).await? else {
+            return Ok(Stored::Gone);
+        };
+        let mut upload = store.begin(&object_name(at.id, &measured.sha256));
+        if let Err(setback) = self.upload(&mut upload, measured.size_bytes).await {
+            upload.abandon().await;
+            return Err(setback);
+        }
+        upload.finish().await?;
+        self.payloads.forget(&mut self.session).await?;
+        Ok(Stored::Large(measured))
+    }
+
+    /// Sends what the session has printed, piece by piece.
+    async fn upload(&mut self, upload: &mut Upload, size_bytes: i64) -> Result<(), Setback> {
+        let mut from = 0;
+        while i64::from(from) < size_bytes {
+            let piece = self.payloads.piece(&mut self.session, from, PIECE_BYTES);
+            upload.push(piece.await?).await?;
+            from = from.saturating_add(PIECE_BYTES);
+        }
+        Ok(())
     }
 
     /// The record that refers to what is stored.
@@ -142,11 +219,8 @@ impl Porter {
         let Load { event, form, topic } = load;
         let record = match stored {
             Stored::Large(measured) => {
-                let reference = Reference {
-                    location: self.location.clone(),
-                    size_bytes: measured.size_bytes,
-                    sha256: measured.sha256,
-                };
+                let Measured { size_bytes, sha256 } = measured;
+                let reference = Reference::new(&self.place, event.at.id, size_bytes, sha256);
                 self.envelope.reference(&event, &form, topic, &reference)
             }
             Stored::Taken => Err(Defect::new(

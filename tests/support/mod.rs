@@ -25,6 +25,8 @@ mod receiver;
 mod registry;
 mod relay;
 mod rights;
+#[cfg(feature = "object-store")]
+pub(crate) mod s3;
 pub(crate) mod tally;
 mod tls;
 mod topics;

@@ -5,6 +5,7 @@
 //! Invariant: no look hides another: what cannot be looked at is a finding too.
 
 mod declared;
+mod objects;
 mod others;
 mod schemas;
 
@@ -23,7 +24,7 @@ use crate::outbox::names::Names;
 use crate::outbox::session::{Access, Purpose, Session};
 use crate::outbox::survey::{self, Kind};
 use crate::process::settings::{Settings, warnings};
-use crate::relay::{kafka_config, record_bytes_max};
+use crate::relay::kafka_config;
 
 /// The brokers get this long for each answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,6 +43,7 @@ pub(super) async fn look(settings: Settings, access: &Access) -> Vec<Finding> {
     let seen = look.at_database().await;
     look.at_schemas(seen.kinds.as_deref().unwrap_or_default())
         .await;
+    look.at_objects().await;
     look.at_kafka(seen).await;
     look.session.close().await;
     look.findings
@@ -257,7 +259,7 @@ impl Look {
         let names = present.into_iter().map(|(name, _)| name).collect();
         match admin.topic_settings(names, PATIENCE).await {
             Ok(all) => {
-                let record_bytes_max = record_bytes_max(&self.settings);
+                let record_bytes_max = self.settings.record_bytes_max();
                 self.findings
                     .extend(all.iter().flat_map(|(name, settings)| {
                         let demand = Demand {

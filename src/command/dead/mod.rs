@@ -22,7 +22,6 @@ use crate::outbox::identity::Identity;
 use crate::outbox::names::Names;
 use crate::outbox::one::one;
 use crate::outbox::session::{Purpose, Session};
-use crate::relay::record_bytes_max;
 
 /// List dead events, look at one, have them tried again, or give them up
 #[derive(Debug, clap::Args)]
@@ -100,7 +99,7 @@ impl Desk {
             events: DeadEvents::new(&names),
             names,
             routes: settings.routes(),
-            record_bytes_max: record_bytes_max(&settings),
+            record_bytes_max: settings.record_bytes_max(),
             session,
         })
     }

@@ -11,10 +11,36 @@ use uuid::Uuid;
 /// The header of records that hold a reference; its value is the location.
 pub const REFERENCE_HEADER: &str = "claim-check";
 
+/// Where large payloads are put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In this table, by the event's id.
+    Table(String),
+    /// In a store of objects, below this address.
+    Store(String),
+}
+
+impl Place {
+    /// Where the payload of an event is found.
+    pub fn location(&self, id: Uuid, sha256: &str) -> String {
+        match self {
+            Self::Table(table) => table.clone(),
+            Self::Store(address) => format!("{address}/{}", object_name(id, sha256)),
+        }
+    }
+}
+
+/// What a payload is called in a store: a second one of the same id takes nothing from the first, and
+/// one that is stored again is stored in the same place.
+pub fn object_name(id: Uuid, sha256: &str) -> String {
+    format!("{id}/{sha256}")
+}
+
 /// Where a payload stands, and what tells that it is the right one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
-    /// The place that holds it, by the event's id: `postgresql:schema.table`.
+    /// The table that holds it, by the event's id: `postgresql:schema.table`; or the object that it is:
+    /// `s3://bucket/prefix/id/sha256`.
     pub location: String,
     /// How long it is.
     pub size_bytes: i64,
@@ -32,13 +58,18 @@ struct Document<'r> {
 }
 
 impl Reference {
-    /// A reference to a payload that nobody has looked at yet: as long as any.
-    pub fn blank(location: &str) -> Self {
+    /// A reference to the payload of an event.
+    pub fn new(place: &Place, id: Uuid, size_bytes: i64, sha256: String) -> Self {
         Self {
-            location: location.to_owned(),
-            size_bytes: i64::MAX,
-            sha256: "0".repeat(64),
+            location: place.location(id, &sha256),
+            size_bytes,
+            sha256,
         }
+    }
+
+    /// A reference to a payload that nobody has looked at yet: as long as any.
+    pub fn blank(place: &Place) -> Self {
+        Self::new(place, Uuid::nil(), i64::MAX, "0".repeat(64))
     }
 
     /// The JSON that stands in the payload's place.

@@ -257,8 +257,13 @@ fn topics(config: &Config, problems: &mut Problems) {
     }
 }
 
-/// What is not large must find room in a record.
+/// What is not large must find room in a record, and what is large a place.
 fn large_payload(config: &Config, problems: &mut Problems) {
+    let store = text(config, "large_payload.store");
+    if store != "database" && !is_store(&store) {
+        let text = "expected database, or s3://bucket/prefix in letters, digits and -._/";
+        problems.add("large_payload.store", text);
+    }
     let path = "large_payload.over_bytes";
     let properties = properties::of(config);
     let allowed = properties.get("message.max.bytes");
@@ -274,6 +279,14 @@ fn large_payload(config: &Config, problems: &mut Problems) {
         );
         problems.add(path, text);
     }
+}
+
+/// An address shows in records and logs, so no secret may stand in it.
+fn is_store(address: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte);
+    address.strip_prefix("s3://").is_some_and(|rest| {
+        !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(is_plain)
+    })
 }
 
 /// The value of an integer, unless it is at fault already.

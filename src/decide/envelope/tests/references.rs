@@ -77,7 +77,24 @@ fn a_template_of_the_payload_finds_none_and_least_of_all_the_references() {
 
 #[test]
 fn a_blank_reference_takes_no_less_room_than_any() {
-    let blank = Reference::blank(&reference().location);
     let id = event(None).at.id;
-    assert!(blank.document(id).len() >= reference().document(id).len());
+    for place in [
+        Place::Table("postgresql:shop.outbox_payload".to_owned()),
+        Place::Store("s3://bucket/shop".to_owned()),
+    ] {
+        let real = Reference::new(&place, id, 62_914_560, "ab".repeat(32));
+        assert!(Reference::blank(&place).document(id).len() >= real.document(id).len());
+    }
+}
+
+#[test]
+fn in_a_store_each_payload_has_a_place_of_its_own_and_the_same_each_time() {
+    let place = Place::Store("s3://bucket/shop".to_owned());
+    let id = event(None).at.id;
+    let location = |sha256: &str| Reference::new(&place, id, 7, sha256.to_owned()).location;
+    assert_eq!(
+        location("ab"),
+        "s3://bucket/shop/01234567-89ab-cdef-0123-456789abcdef/ab"
+    );
+    assert_ne!(location("ab"), location("cd"));
 }

@@ -104,6 +104,9 @@ const EFFECTS: &[Effect] = &[
     ("large_payload.over_bytes", "2048", |s| {
         s.large_payload.over_bytes == 2_048
     }),
+    ("large_payload.store", "s3://bucket/shop/", |s| {
+        s.large_payload.store_url() == Some("s3://bucket/shop")
+    }),
     ("large_payload.keep_hours", "7", |s| {
         s.large_payload.keep_hours == 7
     }),
@@ -217,6 +220,21 @@ fn a_lease_must_outlive_record_margin_and_renewal() {
         refused("", &[URL, ("LANES__RENEW_MS", "5001")]),
         ["lanes.lease_ttl_ms"]
     );
+}
+
+#[test]
+fn a_store_is_addressed_without_secrets() {
+    for wrong in [
+        "",
+        "s3://",
+        "s3:///a",
+        "https://b/c",
+        "s3://key:canary@b",
+        "s3://b?a=b",
+    ] {
+        let env = [URL, ("LARGE_PAYLOAD__STORE", wrong)];
+        assert_eq!(refused("", &env), ["large_payload.store"], "{wrong}");
+    }
 }
 
 #[test]
