@@ -51,6 +51,7 @@ impl Desk {
             what: What::Lanes { spilled: vec![] },
             ranges: self.ranges.clone(),
             skip: vec![],
+            stragglers: vec![],
             bytes_max,
         };
         let page = self.pages.read(&mut self.session, &read).await;

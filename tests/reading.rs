@@ -3,6 +3,7 @@
 
 mod gate;
 mod in_vain;
+mod straggler;
 
 use std::time::Duration;
 

@@ -28,7 +28,7 @@ use super::columns::Form;
 use super::error::OutboxError;
 use super::names::Names;
 use super::session::{Session, column};
-use crate::decide::reading::{PageEnd, Sighting};
+use crate::decide::reading::{PageEnd, Sighting, Writer};
 use crate::decide::window::{Range, Read, What};
 use crate::event::{Epoch, Event, EventRef, Lane, OrderingKey};
 use crate::outcome::Defect;
@@ -53,14 +53,23 @@ SELECT (SELECT true FROM {outbox} AS o
     ORDER BY o.lane, {o.available_at}, o.seq LIMIT 1) IS NOT NULL
 ";
 
-/// `writers`: locks nothing; reads the server's lock table. Whoever writes the outbox holds ROW
-/// EXCLUSIVE on it from before a number is drawn until after its commit shows.
+/// `writers`: locks nothing; reads the server's lock table, once. Whoever writes the outbox holds ROW
+/// EXCLUSIVE on it from before a number is drawn until after its commit shows, and its own number as a
+/// transaction, the lowest of which is not a savepoint's.
 const WRITERS: &str = "
 /* writers */
-SELECT DISTINCT virtualtransaction FROM pg_locks
-WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted
-    AND relation = {outbox_text}::regclass
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+WITH locks AS MATERIALIZED (
+    SELECT locktype, mode, database, relation, transactionid, virtualtransaction
+    FROM pg_locks WHERE granted AND locktype IN ('relation', 'transactionid')
+)
+SELECT w.virtualtransaction, min(t.transactionid::text::bigint)
+FROM locks AS w
+LEFT JOIN locks AS t ON t.virtualtransaction = w.virtualtransaction
+    AND t.locktype = 'transactionid' AND t.mode = 'ExclusiveLock'
+WHERE w.locktype = 'relation' AND w.mode = 'RowExclusiveLock'
+    AND w.relation = {outbox_text}::regclass
+    AND w.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+GROUP BY w.virtualtransaction
 ";
 
 /// The reading statements of one outbox, for one relay.
@@ -180,7 +189,14 @@ impl Pages {
                     .bind(with_contents)
                     .bind(since)
                     .bind(spills)
-                    .bind(self.sent_bytes_max);
+                    .bind(self.sent_bytes_max)
+                    .bind(
+                        read.ranges
+                            .iter()
+                            .map(|range| range.beyond)
+                            .collect::<Vec<_>>(),
+                    )
+                    .bind(&read.stragglers);
                 query.fetch_all(connection).await
             })
             .await?;
@@ -194,9 +210,11 @@ impl Pages {
                 let last_drawn = sqlx::query_scalar(AssertSqlSafe(self.last_drawn.as_str()))
                     .fetch_one(&mut *connection)
                     .await?;
-                let writers = sqlx::query_scalar(AssertSqlSafe(self.writers.as_str()))
+                let writers = sqlx::query_as(AssertSqlSafe(self.writers.as_str()))
                     .fetch_all(&mut *connection)
                     .await?;
+                let writers = writers.into_iter();
+                let writers = writers.map(|(name, xid)| Writer { name, xid }).collect();
                 Ok(Sighting {
                     last_drawn,
                     writers,

@@ -151,6 +151,7 @@ impl Hands {
             },
             ranges: lanes.iter().map(range).collect(),
             skip: Vec::new(),
+            stragglers: Vec::new(),
             bytes_max: PAGE_BYTES,
         };
         loop {

@@ -17,7 +17,7 @@ use super::queue::{Queue, Row};
 use super::room::Refusal;
 use super::{KeyBook, Open, Stage, Window};
 use crate::decide::order::Order;
-use crate::decide::reading::{Cursor, PageEnd};
+use crate::decide::reading::{Cursor, PageEnd, Settled};
 use crate::event::{EventRef, Lane, OrderingKey};
 use crate::record::Record;
 
@@ -66,9 +66,9 @@ impl Window {
             match &what {
                 What::Lanes { .. } => {
                     offered += range.rows.len();
-                    placed += self.admit_lane(range, under_way.horizon, now_ms);
+                    placed += self.admit_lane(range, under_way.settled, now_ms);
                 }
-                What::Key(key) => self.admit_key(key, range, under_way.horizon, now_ms),
+                What::Key(key) => self.admit_key(key, range, under_way.settled, now_ms),
                 What::Delayed | What::Late => {
                     delayed += self.admit_delayed(&what, range, now_ms);
                 }
@@ -86,18 +86,18 @@ impl Window {
     }
 
     /// Takes in rows of a lane; returns how many, before one was refused.
-    fn admit_lane(&mut self, range: PageRange, horizon: i64, now_ms: u64) -> usize {
+    fn admit_lane(&mut self, range: PageRange, settled: Settled, now_ms: u64) -> usize {
         let lane = range.lane;
         let (end, placed) = self.admit_rows(range, true, now_ms);
         if let Some(book) = self.lanes.get_mut(&lane) {
-            book.cursor.advance(horizon, end);
+            book.cursor.advance(settled, end);
             book.more = end != PageEnd::Complete;
         }
         placed
     }
 
     /// Takes in the skipped rows of a key; it stays spilled while there are more of them.
-    fn admit_key(&mut self, key: &OrderingKey, range: PageRange, horizon: i64, now_ms: u64) {
+    fn admit_key(&mut self, key: &OrderingKey, range: PageRange, settled: Settled, now_ms: u64) {
         let Some(&key_id) = self.names.get(key) else {
             return;
         };
@@ -109,7 +109,7 @@ impl Window {
         self.keys[key_id].pinned = true;
         let (end, _) = self.admit_rows(range, false, now_ms);
         self.keys[key_id].pinned = false;
-        cursor.advance(horizon, end);
+        cursor.advance(settled, end);
         if end != PageEnd::Complete {
             let gained = self.keys[key_id].rows > rows_before;
             let due_ms = if gained { now_ms } else { now_ms + REFILL_MS };

@@ -74,6 +74,8 @@ pub struct Range {
     pub epoch: Epoch,
     /// Only rows with a higher number; of delayed ones this orders those of one time.
     pub above: i64,
+    /// The same, and not lower, where all stragglers are in progress.
+    pub beyond: i64,
     /// Only delayed rows of this time or a later one, in microseconds as the database counts them.
     pub since_us: i64,
     /// At most this many rows.
@@ -89,6 +91,7 @@ impl Range {
             lane,
             epoch,
             above,
+            beyond: above,
             since_us: Place::START.available_us,
             rows_max,
             has_spilled: false,
@@ -121,6 +124,8 @@ pub struct Read {
     pub ranges: Vec<Range>,
     /// Numbers to leave out: they are held.
     pub skip: Vec<i64>,
+    /// Transactions that must be in progress for the ranges to begin beyond.
+    pub stragglers: Vec<i64>,
     /// The page ends before its rows pass this many bytes, but never before its first row.
     pub bytes_max: usize,
 }

@@ -213,6 +213,7 @@ impl Window {
             what,
             ranges,
             skip,
+            stragglers: Vec::new(),
             bytes_max: self.room.free_bytes(),
         })
     }

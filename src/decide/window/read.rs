@@ -20,7 +20,7 @@ use super::aside::Asides;
 use super::ask::{Ask, Range, Read, What};
 use super::delayed::DelayedTimer;
 use super::lanes::LaneBook;
-use crate::decide::reading::{Horizon, Sighting};
+use crate::decide::reading::{Horizon, Settled, Sighting};
 use crate::event::{Lane, OrderingKey};
 
 /// Writers are looked at this often while rows above the horizon keep coming, in milliseconds.
@@ -54,8 +54,8 @@ pub(super) struct Reader {
 /// The ask under way.
 #[derive(Debug)]
 pub(super) struct UnderWay {
-    /// The horizon that stood when it began.
-    pub(super) horizon: i64,
+    /// The horizons that stood when it began.
+    pub(super) settled: Settled,
     /// What it reads; `None` is a look at the writers.
     pub(super) what: Option<What>,
 }
@@ -96,7 +96,7 @@ impl Window {
         self.reader.owes_poll = !ask.is_poll();
         self.reader.ticket += 1;
         self.reader.under_way = Some(UnderWay {
-            horizon: self.reader.horizon.settled(),
+            settled: self.reader.horizon.both(),
             what: match &ask {
                 Ask::Sight | Ask::Drawn | Ask::HasDelayed => None,
                 Ask::Page(read) => Some(read.what.clone()),
@@ -120,7 +120,10 @@ impl Window {
     /// Takes in a look at the writers.
     pub fn sighted(&mut self, sighting: Sighting) {
         self.reader.under_way = None;
-        self.reader.horizon.sight(sighting);
+        if self.reader.horizon.sight(sighting) {
+            let books = self.lanes.values_mut();
+            books.for_each(|book| book.cursor.come_back());
+        }
     }
 
     /// Takes in the last number drawn: where it is a new one, the lanes are polled at once, and the
@@ -219,6 +222,7 @@ impl Window {
             let rows_max = if book.more { base + extra } else { base };
             ranges.push(Range {
                 has_spilled: !book.spilled.is_empty(),
+                beyond: book.cursor.beyond(),
                 ..Range::above(lane, book.epoch, above, rows_max.max(1))
             });
             skip.extend(book.known.range(above + 1..));
@@ -232,6 +236,7 @@ impl Window {
             what: What::Lanes { spilled },
             ranges,
             skip,
+            stragglers: self.reader.horizon.stragglers(),
             bytes_max: self.room.free_bytes(),
         }
     }
@@ -259,6 +264,7 @@ impl Window {
             what: What::Key(OrderingKey::clone(&self.keys[key_id].name)),
             skip: book.known.range(above + 1..).copied().collect(),
             ranges: vec![range],
+            stragglers: Vec::new(),
             bytes_max: self.room.free_bytes(),
         })
     }
@@ -286,6 +292,7 @@ impl Window {
                 ..Range::above(lane, book.epoch, book.cursor.position(), 1)
             }],
             skip: Vec::new(),
+            stragglers: Vec::new(),
             bytes_max: self.room.free_bytes(),
         })
     }

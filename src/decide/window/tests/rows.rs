@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::world::{FOREVER_MS, KEYS, LANES};
 use crate::decide::dead::{LetterTopic, OnDead};
 use crate::decide::order::Order;
-use crate::decide::reading::{PageEnd, Sighting};
+use crate::decide::reading::{PageEnd, Sighting, Writer};
 use crate::decide::window::*;
 use crate::event::{Judged, Lease};
 use crate::outcome::{Class, Failure};
@@ -56,6 +56,14 @@ impl ModelRow {
     /// Whether it is one of now, and above the position of a range.
     pub(super) fn seq_above(&self, range: &Range) -> bool {
         self.available_ms.is_none() && self.at.seq > range.above
+    }
+}
+
+/// A writer as a look sees it.
+pub(super) fn writer(number: u64) -> Writer {
+    Writer {
+        name: format!("3/{number}"),
+        xid: i64::try_from(number + 700).ok(),
     }
 }
 

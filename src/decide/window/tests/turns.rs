@@ -1,7 +1,7 @@
 //! Whose turn it is to be asked, where an answer takes longer than the time between two asks.
 
 use super::rows::{ModelRow, candidate, policy, waiting_row, window_of};
-use crate::decide::reading::{PageEnd, Sighting};
+use crate::decide::reading::{PageEnd, Sighting, Writer};
 use crate::decide::window::*;
 use crate::outcome::Receipt;
 
@@ -45,7 +45,13 @@ fn answer(
     match ask {
         Ask::Sight => window.sighted(Sighting {
             last_drawn,
-            writers: writers.iter().map(|&writer| writer.to_owned()).collect(),
+            writers: writers
+                .iter()
+                .map(|&name| Writer {
+                    name: name.to_owned(),
+                    xid: None,
+                })
+                .collect(),
         }),
         Ask::Drawn => window.drawn(last_drawn),
         Ask::HasDelayed => window.delayed_told(false),

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::rows::{
     ModelRow, RowState, candidate, lane_of, lease, on_dead_of, ordering_key, place_of, policy,
+    writer,
 };
 use crate::decide::dead::OnDead;
 use crate::decide::order::Order;
@@ -266,14 +267,20 @@ impl World {
     pub(super) fn sighting(&self) -> Sighting {
         Sighting {
             last_drawn: i64::try_from(self.rows.len()).expect("rows are few"),
-            writers: self.writers.keys().map(|w| format!("3/{w}")).collect(),
+            writers: self.writers.keys().map(|&w| writer(w)).collect(),
         }
     }
 
     pub(super) fn page(&self, read: &Read) -> Page {
+        let is_open = |xid: &i64| self.writers.keys().any(|&w| writer(w).xid == Some(*xid));
+        let are_open = read.stragglers.iter().all(is_open);
         let mut bytes = 0;
         let mut page = Page::default();
         for range in &read.ranges {
+            let range = &Range {
+                above: if are_open { range.beyond } else { range.above },
+                ..range.clone()
+            };
             let stands =
                 self.held.contains(&range.lane) && self.epochs[&range.lane] == range.epoch.0;
             if !stands {
