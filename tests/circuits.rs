@@ -26,15 +26,6 @@ const SAMPLED_MAX: u64 = 20_000;
 const UNPUBLISHED: &str = "outbox_unpublished";
 const DELAYED: &str = "outbox_delayed";
 
-/// Entries of an index that were visited so far, once a session has counted them.
-async fn visited(outbox: &Outbox, index: &str) -> i64 {
-    sqlx::query_scalar("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = $1")
-        .bind(index)
-        .fetch_one(&outbox.pool)
-        .await
-        .expect("the index is there")
-}
-
 /// Writes one event each to two hundred aggregates, in every lane, and waits for them: then each lane
 /// was read up to its end.
 async fn read_to_the_end(outbox: &Outbox) {
@@ -46,9 +37,9 @@ async fn read_to_the_end(outbox: &Outbox) {
         .await;
     wait_for_published(outbox, 200).await;
     // A session's visits show up to a second later, and those of an idle relay are few.
-    let mut last = (visited(outbox, UNPUBLISHED).await, Instant::now());
+    let mut last = (outbox.index_visits(UNPUBLISHED).await, Instant::now());
     eventually("the first walk is counted", SOON, async || {
-        let now = visited(outbox, UNPUBLISHED).await;
+        let now = outbox.index_visits(UNPUBLISHED).await;
         if now - last.0 > 5_000 {
             last = (now, Instant::now());
         }
@@ -61,13 +52,13 @@ async fn read_to_the_end(outbox: &Outbox) {
 /// meanwhile than samples of the backlog explain: who walks over what waits visits a million.
 async fn assert_cheap(outbox: &Outbox) {
     let published = outbox.count("published_at IS NOT NULL").await;
-    let (before, begun) = (visited(outbox, UNPUBLISHED).await, Instant::now());
+    let (before, begun) = (outbox.index_visits(UNPUBLISHED).await, Instant::now());
     for n in 1..=20 {
         outbox.write(&format!("healthy {n}"), "{}").await;
         wait_for_published(outbox, published + n).await;
     }
-    let cost =
-        u64::try_from(visited(outbox, UNPUBLISHED).await - before).expect("visits are counted up");
+    let cost = u64::try_from(outbox.index_visits(UNPUBLISHED).await - before)
+        .expect("visits are counted up");
     let samples = begun.elapsed().as_secs() / 15 + 2;
     let polls_max = 20_000;
     assert!(
@@ -210,7 +201,7 @@ async fn delayed_rows_behind_an_open_circuit_keep_no_others_of_their_lane_and_go
             .ok_or(format!("after {waited:?}"))
     })
     .await;
-    let (before, begun) = (visited(&outbox, DELAYED).await, Instant::now());
+    let (before, begun) = (outbox.index_visits(DELAYED).await, Instant::now());
     let mut others = 50;
     while begun.elapsed() < COUNTED_WITHIN * 2 {
         outbox
@@ -222,7 +213,7 @@ async fn delayed_rows_behind_an_open_circuit_keep_no_others_of_their_lane_and_go
         others += 1;
         wait_for_published(&outbox, others).await;
     }
-    let visits = u64::try_from(visited(&outbox, DELAYED).await - before).expect("they count up");
+    let visits = u64::try_from(outbox.index_visits(DELAYED).await - before).expect("they count up");
     println!("{visits} entries visited in {:?}", begun.elapsed());
     let seconds = begun.elapsed().as_secs() + 2;
     let visits_max = (seconds / 15 + 1) * SAMPLED_MAX + seconds * VISITS_PER_SECOND;

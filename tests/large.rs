@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::readme::pages::{blocks, page};
 use crate::support::lanes::named_relay;
-use crate::support::{Kafka, Outbox, Received, Receiver, SOON, peak_memory_mib};
+use crate::support::{Kafka, Outbox, Received, Receiver, SOON, eventually, peak_memory_mib};
 
 /// Payloads of more than a kilobyte are large.
 const CLAIMS: [(&str, &str); 2] = [
@@ -67,6 +67,25 @@ async fn fetch(outbox: &Outbox, sql: &str, id: &str) -> Vec<u8> {
         .expect("the payload is there before its record")
 }
 
+/// What a reference says of a payload must be true.
+fn assert_described(reference: &Value, payload: &[u8]) {
+    assert_eq!(reference["size_bytes"], payload.len());
+    let digits = Sha256::digest(payload);
+    let digits = digits.iter().map(|byte| format!("{byte:02x}"));
+    assert_eq!(reference["sha256"], digits.collect::<Vec<_>>().concat());
+}
+
+/// Waits until nothing is unpublished but so many rows.
+async fn others_flow(outbox: &Outbox, waiting: i64) {
+    eventually("the others flow", SOON, async || {
+        match outbox.count("published_at IS NULL").await {
+            now if now == waiting => Ok(()),
+            now => Err(now),
+        }
+    })
+    .await;
+}
+
 /// What a consumer fetches by a record, which the reference must describe.
 async fn fetched(outbox: &Outbox, record: &Received) -> Vec<u8> {
     let reference = reference(record);
@@ -77,10 +96,7 @@ async fn fetched(outbox: &Outbox, record: &Received) -> Vec<u8> {
     let payload = fetch(outbox, whole, id).await;
     let start = fetch(outbox, pieces, id).await;
     assert!(payload.starts_with(&start) && start.len() == payload.len().min(8_388_608));
-    assert_eq!(reference["size_bytes"], payload.len());
-    let digits = Sha256::digest(&payload);
-    let digits = digits.iter().map(|byte| format!("{byte:02x}"));
-    assert_eq!(reference["sha256"], digits.collect::<Vec<_>>().concat());
+    assert_described(&reference, &payload);
     payload
 }
 

@@ -12,8 +12,9 @@
 //! A *straggler* is a writer that two looks in a row have seen. While it is open nothing above its
 //! first number is settled, and all that is published meanwhile would be stepped over at each poll. So
 //! a second horizon lies beyond the first: up to it everything is decided but what the stragglers may
-//! still commit. A statement that shows them all open after its snapshot was taken may begin there:
-//! none of their rows is in that snapshot, nor any that was written behind one of theirs.
+//! still commit. A statement in whose own snapshot they are all in progress may begin there: none of
+//! their rows is in that snapshot, nor any that was written behind one of theirs. (That their locks are
+//! held would prove nothing: a transaction shows before it gives its locks back.)
 //!
 //! Invariants:
 //! - the horizon never moves back within a session, and is void in a new one;

@@ -3,8 +3,8 @@
 //! Owns its statements, and how the row of a large payload is read without it. Knows no record.
 //!
 //! Invariants:
-//! - a large payload never leaves the database: it is copied from table to table, and only what it
-//!   measures comes back;
+//! - a large payload is copied from table to table and only what it measures comes back, but for those
+//!   who carry it out in pieces (see `printed`);
 //! - what is stored is committed when a statement has returned, and storing again changes nothing: a
 //!   crash between copy and record costs neither;
 //! - a payload whose event may still be published is not removed.
@@ -218,16 +218,7 @@ impl Payloads {
         session: &mut Session,
         at: EventRef,
     ) -> Result<Option<Measured>, OutboxError> {
-        session
-            .run(async |connection| {
-                let row = sqlx::query(AssertSqlSafe(self.measure.as_str()))
-                    .bind(at.seq)
-                    .bind(at.id)
-                    .fetch_optional(connection)
-                    .await?;
-                row.as_ref().map(measured).transpose()
-            })
-            .await
+        measure(session, &self.measure, at).await
     }
 
     /// Removes payloads that were kept for so many hours after their events had been published; returns
@@ -285,6 +276,24 @@ impl Payloads {
             .then(|| measured(&row).map(Stored::Large))
             .transpose()
     }
+}
+
+/// What a statement measures of the payload of one row; none if it finds none.
+async fn measure(
+    session: &mut Session,
+    statement: &str,
+    at: EventRef,
+) -> Result<Option<Measured>, OutboxError> {
+    session
+        .run(async |connection| {
+            let row = sqlx::query(AssertSqlSafe(statement))
+                .bind(at.seq)
+                .bind(at.id)
+                .fetch_optional(connection)
+                .await?;
+            row.as_ref().map(measured).transpose()
+        })
+        .await
 }
 
 /// Works on one batch of old rows; returns how many it was about.

@@ -221,10 +221,13 @@ pub struct LargePayload {
     pub keep_hours: u32,
 }
 
+/// The database takes large payloads itself.
+const IN_DATABASE: &str = "database";
+
 impl LargePayload {
     /// The address of the store that takes large payloads, unless the database does.
     pub fn store_url(&self) -> Option<&str> {
-        (self.store != "database").then(|| self.store.trim_end_matches('/'))
+        (self.store != IN_DATABASE).then(|| self.store.trim_end_matches('/'))
     }
 }
 

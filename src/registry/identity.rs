@@ -88,33 +88,3 @@ fn wrong(key: &'static str, reason: impl Into<String>) -> RegistryError {
         reason: reason.into(),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::process::settings::Secret;
-
-    #[test]
-    fn who_asks_is_a_user_a_bearer_of_a_token_or_nobody() {
-        let says = |username: &str, password: &str, token: &str| {
-            authorization(&SchemaRegistry {
-                urls: Vec::new(),
-                username: username.to_owned(),
-                password: Secret::new(password),
-                token: Secret::new(token),
-                ca_file: String::new(),
-                certificate_file: String::new(),
-                key_file: String::new(),
-                timeout_ms: 0,
-                refresh_ms: 0,
-            })
-        };
-        assert_eq!(says("", "", ""), None);
-        // RFC 7617, section 2.
-        let basic = says("Aladdin", "open sesame", "");
-        assert_eq!(basic.as_deref(), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
-        // RFC 6750, section 2.1.
-        let bearer = says("", "", "mF_9.B5f-4.1JqM");
-        assert_eq!(bearer.as_deref(), Some("Bearer mF_9.B5f-4.1JqM"));
-    }
-}

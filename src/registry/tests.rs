@@ -29,8 +29,13 @@ async fn registry(answer: Answer) -> SchemaRegistry {
             let _unheard = stream.write_all(text.as_bytes()).await;
         }
     });
+    settings(vec![format!("http://{address}/api/")])
+}
+
+/// Nobody in particular asks there.
+fn settings(urls: Vec<String>) -> SchemaRegistry {
     SchemaRegistry {
-        urls: vec![format!("http://{address}/api/")],
+        urls,
         username: String::new(),
         password: Secret::new(""),
         token: Secret::new(""),
@@ -132,4 +137,23 @@ async fn what_a_registry_answers_says_who_has_to_act() {
         let error = asking.await.unwrap();
         assert_eq!(error.is_away(), passes, "{error}");
     }
+}
+
+#[test]
+fn who_asks_is_a_user_a_bearer_of_a_token_or_nobody() {
+    let says = |username: &str, password: &str, token: &str| {
+        identity::authorization(&SchemaRegistry {
+            username: username.to_owned(),
+            password: Secret::new(password),
+            token: Secret::new(token),
+            ..settings(Vec::new())
+        })
+    };
+    assert_eq!(says("", "", ""), None);
+    // RFC 7617, section 2.
+    let basic = says("Aladdin", "open sesame", "");
+    assert_eq!(basic.as_deref(), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
+    // RFC 6750, section 2.1.
+    let bearer = says("", "", "mF_9.B5f-4.1JqM");
+    assert_eq!(bearer.as_deref(), Some("Bearer mF_9.B5f-4.1JqM"));
 }

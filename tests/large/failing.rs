@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CLAIMS, fetched, of_key, stored, write_large};
+use super::{CLAIMS, fetched, of_key, others_flow, stored, write_large};
 use crate::support::lanes::{named_relay, wait_for_shares};
 use crate::support::{Kafka, Outbox, Postgres, Probes, Receiver, SOON, eventually};
 
@@ -56,13 +56,7 @@ async fn what_cannot_be_stored_waits_with_its_aggregate_alone_and_goes_on_by_its
     outbox.write("large", "{\"n\": 2}").await;
     outbox.write_many(200, 20).await;
     let relay = named_relay(&outbox, "only", &settings);
-    eventually("the others flow", SOON, async || {
-        match outbox.count("published_at IS NULL").await {
-            2 => Ok(()),
-            waiting => Err(waiting),
-        }
-    })
-    .await;
+    others_flow(&outbox, 2).await;
     relay.logs("storing large payloads failed", SOON).await;
     probes.wait_for("outbox_payload", SOON).await;
     assert_eq!(

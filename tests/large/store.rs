@@ -1,14 +1,11 @@
 //! Large payloads in a store of objects: what consumers find there, and what a failure on the way costs.
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::{explained, of_key, write_large};
+use super::{assert_described, explained, of_key, others_flow, write_large};
 use crate::support::lanes::named_relay;
 use crate::support::s3::{BUCKET, KEY, S3};
-use crate::support::{
-    Kafka, Outbox, Probes, Received, Receiver, SOON, eventually, peak_memory_mib,
-};
+use crate::support::{Kafka, Outbox, Probes, Received, Receiver, SOON, peak_memory_mib};
 
 /// Where payloads go.
 const STORE: &str = "s3://payloads/shop";
@@ -36,10 +33,7 @@ fn found(store: &S3, record: &Received) -> Vec<u8> {
     let name = name.expect("it leads into the bucket");
     let payload = store.object(name);
     let payload = payload.expect("the object is there before its record");
-    assert_eq!(reference["size_bytes"], payload.len());
-    let digits = Sha256::digest(&payload);
-    let digits = digits.iter().map(|byte| format!("{byte:02x}"));
-    assert_eq!(reference["sha256"], digits.collect::<Vec<_>>().concat());
+    assert_described(&reference, &payload);
     payload
 }
 
@@ -97,13 +91,7 @@ async fn while_the_store_is_away_its_payloads_wait_with_their_aggregates_alone()
     let told = check.stdout().join("\n");
     assert!(told.contains("AWS_ENDPOINT_URL"), "{told}");
     let relay = named_relay(&outbox, "only", &settings);
-    eventually("the others flow", SOON, async || {
-        match outbox.count("published_at IS NULL").await {
-            2 => Ok(()),
-            waiting => Err(waiting),
-        }
-    })
-    .await;
+    others_flow(&outbox, 2).await;
     let logged = relay.logs("storing large payloads failed", SOON).await;
     let told = probes.wait_for("store: ", SOON).await;
     assert!(!logged.contains("canary") && !told.contains("canary"));

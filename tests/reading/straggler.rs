@@ -14,15 +14,8 @@ const ROUNDS: i64 = 150;
 const VISITS_MAX: i64 = 300_000;
 const A_WHILE: Duration = Duration::from_secs(5);
 
-/// Entries of the polls' index that were visited so far, as sessions have told.
-async fn visited(outbox: &Outbox) -> i64 {
-    let sql = "SELECT idx_tup_read FROM pg_stat_user_indexes
-               WHERE indexrelname = 'outbox_unpublished'";
-    sqlx::query_scalar(sql)
-        .fetch_one(&outbox.pool)
-        .await
-        .expect("the index is there")
-}
+/// The index of the polls.
+const UNPUBLISHED: &str = "outbox_unpublished";
 
 #[tokio::test]
 async fn what_is_published_above_an_open_writer_is_not_stepped_over_again() {
@@ -35,9 +28,9 @@ async fn what_is_published_above_an_open_writer_is_not_stepped_over_again() {
         write_round(&outbox.pool, "other", 200, round).await;
     }
     published(&outbox, "other").await;
-    let before = visited(&outbox).await;
+    let before = outbox.index_visits(UNPUBLISHED).await;
     throughout("the relay polls", A_WHILE, async || Ok(())).await;
-    let visits = visited(&outbox).await - before;
+    let visits = outbox.index_visits(UNPUBLISHED).await - before;
     println!("{visits} entries visited in {A_WHILE:?}");
     assert!(visits < VISITS_MAX, "{visits}");
     early.commit().await.unwrap();

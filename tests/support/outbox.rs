@@ -180,6 +180,15 @@ impl Outbox {
             .expect("rows are counted")
     }
 
+    /// Entries of an index that were visited so far, as sessions have told, up to a second late.
+    pub(crate) async fn index_visits(&self, index: &str) -> i64 {
+        sqlx::query_scalar("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = $1")
+            .bind(index)
+            .fetch_one(&self.pool)
+            .await
+            .expect("the index is there")
+    }
+
     /// Waits until nothing waits for publication any more.
     pub(crate) async fn drained(&self, within: Duration) {
         eventually("the outbox is drained", within, async || {

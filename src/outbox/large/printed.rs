@@ -6,9 +6,7 @@
 //! - a payload is printed once, however many pieces it has, and no transaction is open between two;
 //! - what a session holds is of one payload, the last one that was asked for.
 
-use sqlx::AssertSqlSafe;
-
-use super::{Measured, Payloads, measured};
+use super::{Measured, Payloads, measure};
 use crate::event::EventRef;
 use crate::outbox::error::OutboxError;
 use crate::outbox::session::{Session, column};
@@ -33,7 +31,7 @@ WITH printed AS (
         AND o.published_at IS NULL AND o.dead_at IS NULL
     RETURNING payload
 )
-SELECT 1, octet_length(p.payload)::bigint, encode(sha256(p.payload), 'hex') FROM printed AS p
+SELECT $1, octet_length(p.payload)::bigint, encode(sha256(p.payload), 'hex') FROM printed AS p
 ";
 
 /// `read_piece`: locks nothing; the one row of the session's own table.
@@ -57,16 +55,7 @@ impl Payloads {
         at: EventRef,
     ) -> Result<Option<Measured>, OutboxError> {
         session.run_script(MAKE.to_owned()).await?;
-        session
-            .run(async |connection| {
-                let row = sqlx::query(AssertSqlSafe(self.print.as_str()))
-                    .bind(at.seq)
-                    .bind(at.id)
-                    .fetch_optional(connection)
-                    .await?;
-                row.as_ref().map(measured).transpose()
-            })
-            .await
+        measure(session, &self.print, at).await
     }
 
     /// A piece of what this session has printed last, from a byte on.

@@ -260,7 +260,7 @@ fn topics(config: &Config, problems: &mut Problems) {
 /// What is not large must find room in a record, and what is large a place.
 fn large_payload(config: &Config, problems: &mut Problems) {
     let store = text(config, "large_payload.store");
-    if store != "database" && !is_store(&store) {
+    if store != super::IN_DATABASE && !is_store(&store) {
         let text = "expected database, or s3://bucket/prefix in letters, digits and -._/";
         problems.add("large_payload.store", text);
     }
