@@ -93,7 +93,7 @@ impl Statements {
             "ARRAY{lanes:?}::smallint[], ARRAY{:?}::bigint[], ARRAY{:?}::bigint[], \
              ARRAY{:?}::integer[], '{}', '{{}}', 16777216, 8000000, ARRAY[{keys}]::text[], true, \
              array_fill('-infinity'::timestamptz, '{{{count}}}'), array_fill(false, '{{{count}}}'), \
-             8000000, ARRAY{:?}::bigint[], '{{7}}'",
+             8000000, ARRAY{:?}::bigint[], '{{7}}', '{{0}}'",
             self.epochs,
             vec![above; lanes.len()],
             vec![62; lanes.len()],

@@ -14,12 +14,18 @@
 //! a second horizon lies beyond the first: up to it everything is decided but what the stragglers may
 //! still commit. A statement in whose own snapshot they are all in progress may begin there: none of
 //! their rows is in that snapshot, nor any that was written behind one of theirs. (That their locks are
-//! held would prove nothing: a transaction shows before it gives its locks back.)
+//! held would prove nothing: a transaction shows before it gives its locks back.) Where some have
+//! ended it begins above the last number that was drawn before the first of these was seen, for what
+//! they wrote, and what was written behind that, has higher ones.
 //!
 //! Invariants:
 //! - the horizon never moves back within a session, and is void in a new one;
 //! - a cursor never passes the horizon that stood when its statement began;
-//! - once a straggler has ended, all above the first horizon is read again.
+//! - once a straggler has ended, all that it can have written is read again; all above the first horizon
+//!   is where it may have prepared itself, and goes by another name.
+
+#[cfg(test)]
+mod tests;
 
 /// More stragglers than this, and the second horizon stays where it is: each statement names them.
 const STRAGGLERS_MAX: usize = 32;
@@ -31,14 +37,17 @@ pub struct Horizon {
     pending: Option<Pending>,
     beyond: i64,
     stragglers: Vec<Straggler>,
-    last: Option<Sighting>,
+    last: Option<Look>,
 }
 
 /// A writer that two looks in a row have seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Straggler {
+pub struct Straggler {
     name: String,
-    xid: i64,
+    /// Its number as snapshots tell it.
+    pub xid: i64,
+    /// All numbers that it drew are higher than this one.
+    pub above: i64,
 }
 
 /// How far all was decided when a statement began.
@@ -75,6 +84,13 @@ pub struct Sighting {
     pub writers: Vec<Writer>,
 }
 
+/// A look, and above which numbers those are that each writer drew.
+#[derive(Debug)]
+struct Look {
+    last_drawn: i64,
+    writers: Vec<(Writer, i64)>,
+}
+
 impl Writer {
     fn is_prepared(&self) -> bool {
         self.name.starts_with("-1/")
@@ -85,11 +101,37 @@ impl Sighting {
     fn saw(&self, name: &str) -> bool {
         self.writers.iter().any(|writer| writer.name == name)
     }
+}
+
+impl Look {
+    /// A look after another one. Who was not seen by that one began to draw after it; one that prepared
+    /// itself may have begun before, by another name.
+    fn after(earlier: Option<&Self>, sighting: &Sighting) -> Self {
+        let above = |writer: &Writer| {
+            let known = earlier.and_then(|earlier| earlier.above(&writer.name));
+            let last_drawn = earlier.map_or(0, |earlier| earlier.last_drawn);
+            known.unwrap_or(if writer.is_prepared() { 0 } else { last_drawn })
+        };
+        let writers = sighting.writers.iter();
+        Self {
+            last_drawn: sighting.last_drawn,
+            writers: writers
+                .map(|writer| (writer.clone(), above(writer)))
+                .collect(),
+        }
+    }
+
+    /// Above which number those of this writer are, if the look has seen it.
+    fn above(&self, name: &str) -> Option<i64> {
+        let mut writers = self.writers.iter();
+        let found = writers.find(|(writer, _)| writer.name == name);
+        found.map(|(_, above)| *above)
+    }
 
     /// Whether a writer that an earlier look has seen may go by another name now.
     fn may_rename(&self, earlier: &Self) -> bool {
         let mut writers = self.writers.iter();
-        writers.any(|writer| writer.is_prepared() && !earlier.saw(&writer.name))
+        writers.any(|(writer, _)| writer.is_prepared() && earlier.above(&writer.name).is_none())
     }
 
     /// Those that an earlier look has seen too; none if the number of one is not known yet.
@@ -97,10 +139,10 @@ impl Sighting {
         let too = self
             .writers
             .iter()
-            .filter(|writer| earlier.saw(&writer.name));
-        let named = too.map(|writer| {
-            let name = writer.name.clone();
-            writer.xid.map(|xid| Straggler { name, xid })
+            .filter(|(writer, _)| earlier.above(&writer.name).is_some());
+        let named = too.map(|(writer, above)| {
+            let (name, above) = (writer.name.clone(), *above);
+            writer.xid.map(|xid| Straggler { name, xid, above })
         });
         named.collect()
     }
@@ -121,35 +163,43 @@ impl Horizon {
     }
 
     /// The transactions that may still commit numbers below the second horizon.
-    pub fn stragglers(&self) -> Vec<i64> {
-        self.stragglers.iter().map(|writer| writer.xid).collect()
+    pub fn stragglers(&self) -> &[Straggler] {
+        &self.stragglers
     }
 
-    /// Takes in one look at the writers; true if a straggler has ended, so that what lies between the
-    /// horizons is to be read again.
-    pub fn sight(&mut self, sighting: Sighting) -> bool {
+    /// Takes in one look at the writers. If a straggler has ended, all is to be read again that lies
+    /// between the horizons and above the number that comes back.
+    pub fn sight(&mut self, sighting: Sighting) -> Option<i64> {
         let ended = self.look_beyond(&sighting);
         self.settle(sighting);
         ended
     }
 
     /// What was drawn before the last look was drawn by those whom that look saw.
-    fn look_beyond(&mut self, sighting: &Sighting) -> bool {
-        let is_open = |straggler: &Straggler| sighting.saw(&straggler.name);
-        let ended = !self.stragglers.iter().all(is_open);
-        if ended {
-            self.stragglers.clear();
-            self.beyond = 0;
+    fn look_beyond(&mut self, sighting: &Sighting) -> Option<i64> {
+        let look = Look::after(self.last.as_ref(), sighting);
+        let has_ended = |straggler: &&Straggler| !sighting.saw(&straggler.name);
+        let ended = self.stragglers.iter().filter(has_ended);
+        let mut above = ended.map(|straggler| straggler.above).min();
+        if let Some(last) = &self.last {
+            if look.may_rename(last) {
+                if above.is_some() {
+                    self.stragglers.clear();
+                    self.beyond = 0;
+                    above = Some(0);
+                }
+            } else {
+                self.stragglers.retain(|straggler| !has_ended(&straggler));
+                if let Some(stragglers) = look.stragglers(last)
+                    && stragglers.len() <= STRAGGLERS_MAX
+                {
+                    self.beyond = self.beyond.max(last.last_drawn);
+                    self.stragglers = stragglers;
+                }
+            }
         }
-        if let Some(last) = self.last.replace(sighting.clone())
-            && !sighting.may_rename(&last)
-            && let Some(stragglers) = sighting.stragglers(&last)
-            && stragglers.len() <= STRAGGLERS_MAX
-        {
-            self.beyond = self.beyond.max(last.last_drawn);
-            self.stragglers = stragglers;
-        }
-        ended
+        self.last = Some(look);
+        above
     }
 
     /// A transaction that prepares itself changes its name in the lock table, so a prepared
@@ -230,140 +280,8 @@ impl Cursor {
         self.beyond = self.beyond.min(other.position);
     }
 
-    /// A straggler has ended: what it may have committed is read.
-    pub fn come_back(&mut self) {
-        self.beyond = self.position;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sighting(last_drawn: i64, writers: &[&str]) -> Sighting {
-        Sighting {
-            last_drawn,
-            writers: writers.iter().map(|&name| writer(name)).collect(),
-        }
-    }
-
-    /// A writer whose number is the last part of its name; 0 is none yet.
-    fn writer(name: &str) -> Writer {
-        let xid = name.rsplit('/').next().unwrap().parse().unwrap();
-        Writer {
-            name: name.to_owned(),
-            xid: Some(xid).filter(|xid| *xid > 0),
-        }
-    }
-
-    #[test]
-    fn without_writers_the_horizon_is_the_last_number_drawn() {
-        let mut horizon = Horizon::default();
-        horizon.sight(sighting(7, &[]));
-        assert_eq!(horizon.settled(), 7);
-    }
-
-    #[test]
-    fn the_horizon_waits_for_every_writer_seen_and_for_no_later_one() {
-        let mut horizon = Horizon::default();
-        horizon.sight(sighting(7, &["3/1", "4/9"]));
-        assert_eq!(horizon.settled(), 0);
-        horizon.sight(sighting(9, &["4/9", "5/5"]));
-        assert_eq!(horizon.settled(), 0);
-        horizon.sight(sighting(12, &["5/5", "6/1"]));
-        assert_eq!(horizon.settled(), 7, "both writers of the first look ended");
-        horizon.sight(sighting(15, &[]));
-        assert_eq!(horizon.settled(), 15);
-    }
-
-    #[test]
-    fn a_writer_that_prepares_itself_is_still_waited_for() {
-        let mut horizon = Horizon::default();
-        horizon.sight(sighting(7, &["3/1"]));
-        horizon.sight(sighting(8, &["-1/740"]));
-        assert_eq!(horizon.settled(), 0);
-        horizon.sight(sighting(9, &[]));
-        assert_eq!(horizon.settled(), 9);
-    }
-
-    #[test]
-    fn the_horizon_never_moves_back() {
-        let mut horizon = Horizon::default();
-        horizon.sight(sighting(9, &[]));
-        horizon.sight(sighting(4, &[]));
-        assert_eq!(horizon.settled(), 9);
-    }
-
-    #[test]
-    fn a_cursor_never_passes_the_horizon() {
-        let settled = |all, but_stragglers| Settled {
-            all,
-            but_stragglers,
-        };
-        let places = |cursor: Cursor| (cursor.position(), cursor.beyond());
-        let mut cursor = Cursor::default();
-        cursor.advance(settled(10, 10), PageEnd::CutAfter(25));
-        assert_eq!(places(cursor), (10, 10));
-        cursor.advance(settled(10, 20), PageEnd::Complete);
-        assert_eq!(places(cursor), (10, 20));
-        cursor.advance(settled(40, 60), PageEnd::CutAfter(50));
-        assert_eq!(places(cursor), (40, 50));
-        cursor.advance(settled(60, 60), PageEnd::CutAtStart);
-        assert_eq!(places(cursor), (40, 50));
-        cursor.come_back();
-        assert_eq!(places(cursor), (40, 40));
-    }
-
-    #[test]
-    fn a_cursor_that_goes_back_leaves_nothing_between_unread() {
-        let mut cursor = Cursor::default();
-        let settled = Settled {
-            all: 10,
-            but_stragglers: 90,
-        };
-        cursor.advance(settled, PageEnd::Complete);
-        let spilled = cursor;
-        cursor.rewind(Cursor::before(31));
-        assert_eq!((cursor.position(), cursor.beyond()), (10, 30));
-        cursor.rewind(spilled);
-        assert_eq!((cursor.position(), cursor.beyond()), (10, 10));
-    }
-
-    #[test]
-    fn the_second_horizon_passes_a_straggler_and_comes_back_when_it_ends() {
-        let mut horizon = Horizon::default();
-        assert!(!horizon.sight(sighting(7, &["3/1", "4/1"])));
-        assert!(!horizon.sight(sighting(20, &["3/1", "5/1"])));
-        assert_eq!(horizon.both().all, 0);
-        assert_eq!(horizon.both().but_stragglers, 7, "4/1 has ended");
-        assert_eq!(horizon.stragglers(), [1]);
-        assert!(!horizon.sight(sighting(30, &["3/1"])));
-        assert_eq!(horizon.both().but_stragglers, 20);
-        assert!(horizon.sight(sighting(40, &["6/1"])));
-        assert_eq!(horizon.stragglers(), [0; 0]);
-        assert_eq!(horizon.both().but_stragglers, 30, "and nobody is in doubt");
-    }
-
-    #[test]
-    fn a_straggler_without_a_number_holds_the_second_horizon() {
-        let mut horizon = Horizon::default();
-        horizon.sight(sighting(7, &["3/0"]));
-        horizon.sight(sighting(9, &["3/0", "4/1"]));
-        assert_eq!(horizon.both().but_stragglers, 0);
-        horizon.sight(sighting(11, &["4/1"]));
-        assert_eq!(horizon.both().but_stragglers, 9);
-    }
-
-    #[test]
-    fn a_writer_that_may_go_by_another_name_holds_the_second_horizon() {
-        let mut horizon = Horizon::default();
-        horizon.sight(sighting(7, &["3/1", "4/1"]));
-        horizon.sight(sighting(9, &["3/1", "-1/740"]));
-        assert_eq!(horizon.both().but_stragglers, 0, "it may be 4/1");
-        horizon.sight(sighting(12, &["3/1", "-1/740"]));
-        assert_eq!(horizon.both().but_stragglers, 9);
-        assert_eq!(horizon.stragglers(), [1, 740]);
-        assert!(horizon.sight(sighting(15, &["-1/740", "-1/741"])));
-        assert_eq!(horizon.both().but_stragglers, 0);
+    /// A straggler has ended: what it may have committed, above this number, is read.
+    pub fn come_back(&mut self, above: i64) {
+        self.beyond = self.beyond.min(above);
     }
 }

@@ -184,19 +184,19 @@ impl Pages {
                     .map(|range| Timestamp(range.since_us))
                     .collect();
                 let spills: Vec<bool> = read.ranges.iter().map(|range| range.has_spilled).collect();
+                let beyond: Vec<i64> = read.ranges.iter().map(|range| range.beyond).collect();
+                let stragglers = read.stragglers.iter();
+                let (xids, aboves): (Vec<i64>, Vec<i64>) =
+                    stragglers.map(|known| (known.xid, known.above)).unzip();
                 let query = self
                     .query(read)
                     .bind(with_contents)
                     .bind(since)
                     .bind(spills)
                     .bind(self.sent_bytes_max)
-                    .bind(
-                        read.ranges
-                            .iter()
-                            .map(|range| range.beyond)
-                            .collect::<Vec<_>>(),
-                    )
-                    .bind(&read.stragglers);
+                    .bind(beyond)
+                    .bind(xids)
+                    .bind(aboves);
                 query.fetch_all(connection).await
             })
             .await?;

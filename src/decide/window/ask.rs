@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::decide::dead::OnDead;
 use crate::decide::order::Order;
-use crate::decide::reading::PageEnd;
+use crate::decide::reading::{PageEnd, Straggler};
 use crate::event::{Epoch, EventRef, Judged, Lane, OrderingKey};
 use crate::outcome::Failure;
 use crate::record::Record;
@@ -74,7 +74,8 @@ pub struct Range {
     pub epoch: Epoch,
     /// Only rows with a higher number; of delayed ones this orders those of one time.
     pub above: i64,
-    /// The same, and not lower, where all stragglers are in progress.
+    /// The same, and not lower, where all stragglers are in progress; where some are not, above the
+    /// lowest number of theirs.
     pub beyond: i64,
     /// Only delayed rows of this time or a later one, in microseconds as the database counts them.
     pub since_us: i64,
@@ -125,7 +126,7 @@ pub struct Read {
     /// Numbers to leave out: they are held.
     pub skip: Vec<i64>,
     /// Transactions that must be in progress for the ranges to begin beyond.
-    pub stragglers: Vec<i64>,
+    pub stragglers: Vec<Straggler>,
     /// The page ends before its rows pass this many bytes, but never before its first row.
     pub bytes_max: usize,
 }

@@ -120,9 +120,9 @@ impl Window {
     /// Takes in a look at the writers.
     pub fn sighted(&mut self, sighting: Sighting) {
         self.reader.under_way = None;
-        if self.reader.horizon.sight(sighting) {
+        if let Some(above) = self.reader.horizon.sight(sighting) {
             let books = self.lanes.values_mut();
-            books.for_each(|book| book.cursor.come_back());
+            books.for_each(|book| book.cursor.come_back(above));
         }
     }
 
@@ -236,7 +236,7 @@ impl Window {
             what: What::Lanes { spilled },
             ranges,
             skip,
-            stragglers: self.reader.horizon.stragglers(),
+            stragglers: self.reader.horizon.stragglers().to_vec(),
             bytes_max: self.room.free_bytes(),
         }
     }

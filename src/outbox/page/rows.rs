@@ -8,9 +8,10 @@ use crate::outbox::names::Names;
 /// index `<outbox>_unpublished`, or `<outbox>_delayed`, whose order makes the page's (`{rows}`
 /// says which of its range).
 ///
-/// The ranges begin at `$14` where all transactions of `$15` are in progress in the statement's own snapshot,
-/// and else at `$3` (see `decide::reading`). One that is younger than all that a snapshot knows is not
-/// listed there, and counts as none.
+/// The ranges begin at `$14` where all transactions of `$15` are in progress in the statement's own snapshot;
+/// where some are not, at the lowest number of `$16` that stands beside one of them, and never below `$3`
+/// (see `decide::reading`). One that is younger than all that a snapshot knows is not listed there, and
+/// counts as ended.
 ///
 /// The lower bound compares pairs, so that no other index can promise the rows. The upper one must
 /// not: a scan ends at an entry whose *first* column is beyond the bound (`nbtutils.c`,
@@ -30,16 +31,16 @@ use crate::outbox::names::Names;
 /// again further up. The row that would be too much comes without its contents, and ends the page.
 const READ_PAGE: &str = "
 /* read_page */
-WITH snapshot AS MATERIALIZED (
-    SELECT cardinality($15::bigint[]) = CASE WHEN cardinality($15::bigint[]) > 0 THEN (
-        SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) AS x
-        WHERE x::xid::text::bigint = ANY ($15::bigint[])) ELSE 0 END AS is_early
+WITH ended AS MATERIALIZED (
+    SELECT min(s.above) AS above FROM unnest($15::bigint[], $16::bigint[]) AS s (xid, above)
+    WHERE s.xid <> ALL (ARRAY(
+        SELECT x::xid::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS x))
 ), held AS MATERIALIZED (
     SELECT l.lane,
-        (CASE WHEN s.is_early THEN $14::bigint[] ELSE $3::bigint[] END)[r.place] AS above,
+        greatest(($3::bigint[])[r.place], least(($14::bigint[])[r.place], e.above)) AS above,
         ($11::timestamptz[])[r.place] AS since,
         ($4::integer[])[r.place] AS rows_max, ($12::boolean[])[r.place] AS has_spilled
-    FROM snapshot AS s CROSS JOIN {leases} AS l
+    FROM ended AS e CROSS JOIN {leases} AS l
     CROSS JOIN LATERAL (SELECT array_position($1::smallint[], l.lane) AS place) AS r
     WHERE l.token = $5 AND l.expires_at > now() AND l.epoch = ($2::bigint[])[r.place]
     ORDER BY r.place

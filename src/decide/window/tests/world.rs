@@ -272,13 +272,14 @@ impl World {
     }
 
     pub(super) fn page(&self, read: &Read) -> Page {
-        let is_open = |xid: &i64| self.writers.keys().any(|&w| writer(w).xid == Some(*xid));
-        let are_open = read.stragglers.iter().all(is_open);
+        let is_open = |xid: i64| self.writers.keys().any(|&w| writer(w).xid == Some(xid));
+        let ended = read.stragglers.iter().filter(|known| !is_open(known.xid));
+        let ended_above = ended.map(|known| known.above).min().unwrap_or(i64::MAX);
         let mut bytes = 0;
         let mut page = Page::default();
         for range in &read.ranges {
             let range = &Range {
-                above: if are_open { range.beyond } else { range.above },
+                above: range.beyond.min(ended_above).max(range.above),
                 ..range.clone()
             };
             let stands =
