@@ -23,7 +23,7 @@ const ROWS: u32 = 5_000;
 pub(super) const ISOLATION: &str = "default_transaction_isolation";
 /// The lane of the ordering key, as the table of our own making computes it (`0001_outbox.sql`).
 const LANE: &str = "(('x' || left(encode(sha256(replace(
-        length({type})::text || ':' || {type} || length({id})::text || ':' || {id},
+        length({type})::text || ':' || {type} || {id},
         chr(92), chr(92) || chr(92))::bytea), 'hex'), 4))::bit(16)::integer % {lanes})::smallint";
 
 /// What is wanted of an adoption.
