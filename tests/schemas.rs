@@ -2,6 +2,7 @@
 //! becomes of events while their schema is not to be had is in `waiting`.
 
 mod gate;
+mod protobuf;
 mod shop;
 mod waiting;
 

@@ -68,7 +68,7 @@ pub struct Routes {
     allowed: Allowed,
     known: HashSet<Arc<str>>,
     /// The schemas met so far, by the place of their route and their subject.
-    schemas: HashMap<(usize, String), Arc<SchemaName>>,
+    schemas: HashMap<(usize, String, String), Arc<SchemaName>>,
     /// Where names are written before they are known.
     name: String,
 }
@@ -209,14 +209,16 @@ impl Routes {
         };
         let mut subject = String::with_capacity(2 * topic.len());
         rule.write_subject(event, topic, &mut subject)?;
-        let key = (place, subject);
+        let mut message = String::new();
+        rule.write_message(event, &mut message)?;
+        let key = (place, subject, message);
         if let Some(known) = self.schemas.get(&key) {
             return Ok(Some(Arc::clone(known)));
         }
         if self.schemas.len() >= KNOWN_MAX {
             self.schemas.clear();
         }
-        let name = Arc::new(rule.name(key.1.clone()));
+        let name = Arc::new(rule.name(key.1.clone(), key.2.clone()));
         self.schemas.insert(key, Arc::clone(&name));
         Ok(Some(name))
     }

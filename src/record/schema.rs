@@ -18,6 +18,8 @@ pub enum SchemaType {
     Avro,
     /// JSON Schema: the value stays the JSON that it is.
     Json,
+    /// Protobuf: the value becomes a message in its binary form.
+    Protobuf,
 }
 
 impl fmt::Display for SchemaType {
@@ -26,6 +28,7 @@ impl fmt::Display for SchemaType {
         f.write_str(match self {
             Self::Avro => "AVRO",
             Self::Json => "JSON",
+            Self::Protobuf => "PROTOBUF",
         })
     }
 }
@@ -64,6 +67,8 @@ pub struct SchemaName {
     pub kind: SchemaType,
     /// The name under which the registry keeps its versions.
     pub subject: String,
+    /// The full name of the message that the value is, of those in the schema; none is the first.
+    pub message: Option<String>,
     /// Which of them.
     pub origin: SchemaOrigin,
 }
@@ -71,6 +76,9 @@ pub struct SchemaName {
 impl fmt::Display for SchemaName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "subject {:?}", self.subject)?;
+        if let Some(message) = &self.message {
+            write!(f, " message {message:?}")?;
+        }
         match self.origin {
             SchemaOrigin::Latest => Ok(()),
             SchemaOrigin::Version(version) => write!(f, " version {version}"),

@@ -122,7 +122,8 @@ impl Client {
         let text = own.ok_or_else(|| unusable("the registry tells no schema"))?;
         let mut known = Vec::new();
         self.collect(&told.references, &mut BTreeSet::new(), &mut known)?;
-        let schema = Schema::parse(name.kind, text, &known).map_err(unusable)?;
+        let message = name.message.as_deref();
+        let schema = Schema::parse(name.kind, text, &known, message).map_err(unusable)?;
         Ok(Numbered {
             id: told.id,
             schema,

@@ -107,7 +107,7 @@ impl RegistryError {
                 "change the file so that it is compatible, or change the compatibility of the subject"
             }
             Self::Failing { .. } | Self::Refused { .. } => "see the registry's log",
-            Self::Unusable { .. } => "correct the schema, or the route's `type`",
+            Self::Unusable { .. } => "correct the schema, or the route's `type` or `record`",
         }
     }
 

@@ -207,9 +207,11 @@ impl Schemas {
 }
 
 /// Why a record waits for its schema. Where all records of its topic are encoded by what is missing,
-/// it is the topic that takes nothing until somebody acts.
+/// it is the topic that takes nothing until somebody acts; where they are of several messages, one that
+/// is missing is not what the others wait for.
 fn waiting(record: &Record, name: &SchemaName, failed: Option<&RegistryError>) -> Failure {
-    let is_topics = name.subject.strip_suffix("-value") == Some(&*record.topic);
+    let is_topics =
+        name.message.is_none() && name.subject.strip_suffix("-value") == Some(&*record.topic);
     let (class, reason) = match failed {
         None => (Class::Registry, format!("{name} is not known yet")),
         Some(error) => {

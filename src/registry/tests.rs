@@ -51,6 +51,7 @@ fn name(subject: &str) -> Arc<SchemaName> {
     Arc::new(SchemaName {
         kind: SchemaType::Avro,
         subject: subject.to_owned(),
+        message: None,
         origin: SchemaOrigin::Latest,
     })
 }

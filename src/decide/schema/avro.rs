@@ -27,6 +27,7 @@ use serde_json::value::RawValue;
 use self::logical::{Texts, bytes, decimal, fixed, uuid};
 use self::shape::{Field, Holder, Place, Shape, Shapes};
 use super::fault::Fault;
+use super::number::put_long;
 use crate::decide::decimal::Measure;
 
 /// Values may lie this deep in each other.
@@ -301,14 +302,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Seven bits a byte, the lowest first; the sign is the lowest of all.
     fn long(&mut self, number: i64) {
-        let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
-        while rest > 0x7f {
-            self.out.push((rest & 0x7f).to_le_bytes()[0] | 0x80);
-            rest >>= 7;
-        }
-        self.out.push(rest.to_le_bytes()[0]);
+        put_long(&mut self.out, number);
     }
 }
 

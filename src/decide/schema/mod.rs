@@ -5,17 +5,19 @@
 //!
 //! `schema_registry_converter` would do the same, but it brings an HTTP client and a TLS stack of its
 //! own, holds its cache behind asynchronous calls, and its errors do not tell where a value is wrong.
-//! So the languages are those of `apache-avro` and `boon`. Protobuf is left out: JSON does not tell
-//! which message of a file it is, and the serializers' format names one.
+//! So the languages are those of `apache-avro`, `boon` and `prost-reflect`.
 //!
 //! Invariants:
-//! - a value that fits becomes the same bytes each time;
+//! - a value that fits becomes the same bytes each time, but for the order of the entries of a Protobuf
+//!   map, which that language leaves open;
 //! - one that does not fit is a defect that names the place and never shows the value;
 //! - a tombstone stays one.
 
 mod avro;
 mod fault;
 mod json;
+mod number;
+mod protobuf;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ mod tests;
 use self::avro::Avro;
 use self::fault::Fault;
 use self::json::Json;
+use self::protobuf::Protobuf;
 pub use self::subject::{Naming, SchemaRule, SchemaSpec};
 use crate::outcome::Defect;
 use crate::record::{Record, SchemaType};
@@ -31,9 +34,8 @@ use crate::record::{Record, SchemaType};
 const MAGIC: u8 = 0;
 /// What is written before a value, in bytes.
 const HEAD_BYTES: usize = 5;
-/// The header that says of what kind a value is, and how it is said of Avro.
+/// The header that says of what kind a value is.
 const CONTENT_TYPE: &str = "content-type";
-const AVRO_CONTENT: &[u8] = b"application/avro";
 
 /// A schema in its language.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub struct Schema(Language);
 enum Language {
     Avro(Avro),
     Json(Json),
+    Protobuf(Protobuf),
 }
 
 /// A schema that a registry has numbered.
@@ -56,11 +59,12 @@ pub struct Numbered {
 
 impl Schema {
     /// Reads a schema, and those that it refers to: each with its name, and after those that it refers
-    /// to itself.
+    /// to itself. Where a schema has several messages, the value is the named one, or else the first.
     pub fn parse(
         kind: SchemaType,
         text: &str,
         references: &[(String, String)],
+        message: Option<&str>,
     ) -> Result<Self, String> {
         let language = match kind {
             SchemaType::Avro => {
@@ -68,6 +72,7 @@ impl Schema {
                 Language::Avro(Avro::parse(text, &texts)?)
             }
             SchemaType::Json => Language::Json(Json::parse(text, references)?),
+            SchemaType::Protobuf => Language::Protobuf(Protobuf::parse(text, references, message)?),
         };
         Ok(Self(language))
     }
@@ -77,6 +82,16 @@ impl Schema {
         match &self.0 {
             Language::Avro(avro) => avro.name(),
             Language::Json(json) => json.name(),
+            Language::Protobuf(protobuf) => Some(protobuf.name()),
+        }
+    }
+
+    /// What a value that it encodes is, unless that is still JSON.
+    fn content_type(&self) -> Option<&'static [u8]> {
+        match &self.0 {
+            Language::Avro(_) => Some(b"application/avro"),
+            Language::Protobuf(_) => Some(b"application/protobuf"),
+            Language::Json(_) => None,
         }
     }
 }
@@ -88,9 +103,10 @@ impl Numbered {
         let value = value.map_err(|fault| {
             Defect::new(format!("the value does not fit its schema at {fault}"))
         })?;
+        let content = self.schema.content_type().filter(|_| value.is_some());
         let headers: usize = record
             .headers()
-            .map(|(name, value)| bytes_of(name, value))
+            .map(|(name, value)| bytes_of(name, value) + content.map_or(0, <[u8]>::len))
             .sum();
         let mut encoded = Record::new(
             std::sync::Arc::clone(&record.topic),
@@ -100,10 +116,9 @@ impl Numbered {
             headers,
         );
         encoded.partition = record.partition;
-        let is_avro = matches!(self.schema.0, Language::Avro(_)) && value.is_some();
         for (name, held) in record.headers() {
-            let says_json = is_avro && name.eq_ignore_ascii_case(CONTENT_TYPE);
-            encoded.push_header(name, if says_json { Some(AVRO_CONTENT) } else { held });
+            let news = content.filter(|_| name.eq_ignore_ascii_case(CONTENT_TYPE));
+            encoded.push_header(name, news.or(held));
         }
         Ok(encoded)
     }
@@ -115,6 +130,7 @@ impl Numbered {
         out.extend_from_slice(&self.id.to_be_bytes());
         match &self.schema.0 {
             Language::Avro(avro) => avro.encode(text, out),
+            Language::Protobuf(protobuf) => protobuf.encode(text, out),
             Language::Json(schema) => {
                 schema.judge(text)?;
                 out.extend_from_slice(json);
@@ -126,5 +142,5 @@ impl Numbered {
 
 /// What a header takes in a record's buffer, in bytes.
 fn bytes_of(name: &str, value: Option<&[u8]>) -> usize {
-    2 * size_of::<u32>() + name.len() + value.map_or(0, <[u8]>::len) + AVRO_CONTENT.len()
+    2 * size_of::<u32>() + name.len() + value.map_or(0, <[u8]>::len)
 }

@@ -108,11 +108,13 @@ impl SchemaSpec {
     ) -> Result<Option<Template>, (&'static str, String)> {
         let parsed = match origin {
             SchemaOrigin::File(file) => {
-                Some(Schema::parse(self.kind, &file.text, &[]).map_err(|text| ("file", text))?)
+                let parsed = Schema::parse(self.kind, &file.text, &[], None);
+                Some(parsed.map_err(|text| ("file", text))?)
             }
             SchemaOrigin::Latest | SchemaOrigin::Version(_) => None,
         };
-        if self.subject == Naming::Topic {
+        let is_unnamed = self.record.is_none() || self.kind != SchemaType::Protobuf;
+        if self.subject == Naming::Topic && is_unnamed {
             return Ok(None);
         }
         let own = parsed.as_ref().and_then(Schema::name);
@@ -126,16 +128,23 @@ impl SchemaSpec {
             let text = "a record is named by the columns that say of which kind an event is";
             return Err(("record", text.to_owned()));
         }
+        if let (SchemaOrigin::File(file), Some(name)) = (origin, template.only_text())
+            && self.kind == SchemaType::Protobuf
+        {
+            let named = Schema::parse(self.kind, &file.text, &[], Some(name));
+            named.map_err(|text| ("record", text))?;
+        }
         Ok(Some(template))
     }
 }
 
 impl SchemaRule {
-    /// What names the schema of this subject.
-    pub fn name(&self, subject: String) -> SchemaName {
+    /// What names the schema of this subject, and this message of it unless that is empty.
+    pub fn name(&self, subject: String, message: String) -> SchemaName {
         SchemaName {
             kind: self.kind,
             subject,
+            message: Some(message).filter(|message| !message.is_empty()),
             origin: self.origin.clone(),
         }
     }
@@ -148,7 +157,23 @@ impl SchemaRule {
             (Some(record), Naming::Record) => record?.to_owned(),
             (Some(record), Naming::TopicRecord) => format!("{}-{}", topic?, record?),
         };
-        Some(self.name(subject))
+        let message = match self.message() {
+            Some(message) => message.only_text()?.to_owned(),
+            None => String::new(),
+        };
+        Some(self.name(subject, message))
+    }
+
+    /// What names the message that an event is, where a schema may have several.
+    fn message(&self) -> Option<&Template> {
+        let record = self.record.as_ref();
+        record.filter(|_| self.kind == SchemaType::Protobuf)
+    }
+
+    /// Writes the full name of the message that an event is; nothing where there is no choice.
+    pub fn write_message(&self, event: &Event, message: &mut String) -> Result<(), Defect> {
+        let template = self.message();
+        template.map_or(Ok(()), |template| template.render_to(event, message))
     }
 
     /// Writes the subject of an event that goes to this topic.

@@ -16,6 +16,7 @@ use crate::record::{SchemaName, SchemaOrigin};
 
 const AVRO: &str = r#"{"type": "record", "name": "Order", "namespace": "shop", "fields": [
     {"name": "total", "type": "long"}]}"#;
+const PROTOBUF: &str = r#"syntax = "proto3"; package shop; message Order { int64 total = 1; }"#;
 const JSON: &str =
     r#"{"title": "Order", "type": "object", "properties": {"total": {"type": "integer"}}}"#;
 
@@ -25,6 +26,7 @@ fn record(value: Option<&[u8]>) -> Record {
     record.schema = Some(Arc::new(SchemaName {
         kind: SchemaType::Avro,
         subject: "orders-value".to_owned(),
+        message: None,
         origin: SchemaOrigin::Latest,
     }));
     record.push_header("ce_id", Some(b"7"));
@@ -33,26 +35,33 @@ fn record(value: Option<&[u8]>) -> Record {
 }
 
 fn numbered(kind: SchemaType, text: &str) -> Numbered {
-    let schema = Schema::parse(kind, text, &[]).unwrap();
+    let schema = Schema::parse(kind, text, &[], None).unwrap();
     Numbered { id: 258, schema }
 }
 
 #[test]
 fn an_encoded_record_is_the_same_but_for_its_value_and_what_that_is() {
     let plain = record(Some(b"{\"total\": 7}"));
-    let encoded = numbered(SchemaType::Avro, AVRO).encoded(&plain).unwrap();
-    assert_eq!(encoded.value(), Some(&[0, 0, 0, 1, 2, 14][..]));
-    assert_eq!(encoded.key(), plain.key());
-    assert_eq!((encoded.partition, encoded.timestamp_ms), (Some(3), 5));
-    assert_eq!(encoded.topic, plain.topic);
-    let headers: Vec<_> = encoded.headers().collect();
-    assert_eq!(
-        headers,
-        [
-            ("ce_id", Some(&b"7"[..])),
-            ("content-type", Some(b"application/avro"))
-        ]
-    );
+    let avro: &[u8] = &[0, 0, 0, 1, 2, 14];
+    let protobuf = &[0, 0, 0, 1, 2, 0, 8, 7];
+    for (kind, text, value, content) in [
+        (SchemaType::Avro, AVRO, avro, &b"application/avro"[..]),
+        (
+            SchemaType::Protobuf,
+            PROTOBUF,
+            protobuf,
+            b"application/protobuf",
+        ),
+    ] {
+        let encoded = numbered(kind, text).encoded(&plain).unwrap();
+        assert_eq!(encoded.value(), Some(value));
+        assert_eq!(encoded.key(), plain.key());
+        assert_eq!((encoded.partition, encoded.timestamp_ms), (Some(3), 5));
+        assert_eq!(encoded.topic, plain.topic);
+        let headers: Vec<_> = encoded.headers().collect();
+        let expected = [("ce_id", &b"7"[..]), ("content-type", content)];
+        assert_eq!(headers, expected.map(|(name, value)| (name, Some(value))));
+    }
 }
 
 #[test]
@@ -79,7 +88,11 @@ fn json_is_judged_and_goes_untouched() {
 
 #[test]
 fn a_tombstone_stays_one_by_any_schema() {
-    for (kind, text) in [(SchemaType::Avro, AVRO), (SchemaType::Json, JSON)] {
+    for (kind, text) in [
+        (SchemaType::Avro, AVRO),
+        (SchemaType::Json, JSON),
+        (SchemaType::Protobuf, PROTOBUF),
+    ] {
         let encoded = numbered(kind, text).encoded(&record(None)).unwrap();
         assert_eq!(encoded.value(), None);
     }
@@ -94,12 +107,13 @@ fn a_schema_reads_no_file_and_no_other_server() {
     ] {
         let text = format!("{{\"$ref\": \"{place}\"}}");
         assert!(
-            Schema::parse(SchemaType::Json, &text, &[]).is_err(),
+            Schema::parse(SchemaType::Json, &text, &[], None).is_err(),
             "{place}"
         );
     }
     let known = [("other.json".to_owned(), "{\"type\": \"string\"}".to_owned())];
-    let schema = Schema::parse(SchemaType::Json, "{\"$ref\": \"other.json\"}", &known).unwrap();
+    let schema =
+        Schema::parse(SchemaType::Json, "{\"$ref\": \"other.json\"}", &known, None).unwrap();
     let schema = Numbered { id: 1, schema };
     assert!(schema.encoded(&record(Some(b"\"x\""))).is_ok());
     assert!(schema.encoded(&record(Some(b"7"))).is_err());
@@ -107,9 +121,12 @@ fn a_schema_reads_no_file_and_no_other_server() {
 
 #[test]
 fn what_is_no_schema_is_told() {
-    for kind in [SchemaType::Avro, SchemaType::Json] {
+    for kind in [SchemaType::Avro, SchemaType::Json, SchemaType::Protobuf] {
         for text in ["", "{", "{\"type\": \"no such type\"}"] {
-            assert!(Schema::parse(kind, text, &[]).is_err(), "{kind} {text}");
+            assert!(
+                Schema::parse(kind, text, &[], None).is_err(),
+                "{kind} {text}"
+            );
         }
     }
 }
@@ -137,7 +154,11 @@ fn subjects_are_named_as_the_common_serializers_do() {
     assert_eq!(by("topic"), "orders-value");
     assert_eq!(by("record"), "shop.OrderPlaced");
     assert_eq!(by("topic-record"), "orders-shop.OrderPlaced");
-    for (kind, text, name) in [("avro", AVRO, "shop.Order"), ("json", JSON, "Order")] {
+    for (kind, text, name) in [
+        ("avro", AVRO, "shop.Order"),
+        ("json", JSON, "Order"),
+        ("protobuf", PROTOBUF, "shop.Order"),
+    ] {
         let mut by_file = spec(&format!(r#"{{"type": "{kind}", "subject": "record"}}"#));
         by_file.text = Some(text.to_owned());
         assert_eq!(subject(by_file), name, "a file names its record itself");
@@ -156,6 +177,34 @@ fn a_rule_that_cannot_be_is_told_by_its_key() {
     let mut by_file = spec(r#"{"type": "avro"}"#);
     by_file.text = Some("{".to_owned());
     assert_eq!(by_file.read().unwrap_err().0, "file");
+    let mut other = spec(r#"{"type": "protobuf", "record": "shop.Other"}"#);
+    other.text = Some(PROTOBUF.to_owned());
+    assert_eq!(
+        other.read().unwrap_err().0,
+        "record",
+        "the file has none so called"
+    );
+}
+
+#[test]
+fn a_subject_with_several_messages_has_a_schema_for_each() {
+    let named = |json: &str| {
+        let rule = spec(json).read().unwrap();
+        let mut message = String::new();
+        rule.write_message(&Event::sample(), &mut message).unwrap();
+        (message, rule.fixed(Some("orders")))
+    };
+    let (message, fixed) = named(r#"{"type": "protobuf", "record": "shop.{event_type}"}"#);
+    assert_eq!(message, "shop.OrderPlaced");
+    assert!(fixed.is_none(), "events tell");
+    let (message, fixed) = named(r#"{"type": "protobuf", "record": "shop.Order"}"#);
+    assert_eq!(fixed.unwrap().message.unwrap(), message);
+    for one in ["protobuf", "avro"] {
+        let (message, fixed) = named(&format!(r#"{{"type": "{one}"}}"#));
+        assert_eq!((&*message, fixed.unwrap().message), ("", None));
+    }
+    let by_record = r#"{"type": "avro", "subject": "record", "record": "shop.{event_type}"}"#;
+    assert_eq!(named(by_record).0, "", "an Avro schema is of one record");
 }
 
 /// What Confluent's client for Python makes of values (`scripts/schema-vectors`).
@@ -165,25 +214,23 @@ const FOREIGN: &str = include_str!("../../../tests/vectors/schemas.jsonl");
 fn values_are_the_bytes_that_a_foreign_client_writes_and_reads() {
     let cases = FOREIGN.lines().map(|line| {
         let case: Value = serde_json::from_str(line).unwrap();
-        ["type", "schema", "json", "bytes"].map(|key| case[key].as_str().unwrap().to_owned())
+        let kind: SchemaType = serde_json::from_value(case["type"].clone()).unwrap();
+        let message = case["message"].as_str().map(ToOwned::to_owned);
+        let texts = ["schema", "json", "bytes"].map(|key| case[key].as_str().unwrap().to_owned());
+        (kind, message, texts)
     });
     let mut count = 0;
-    for [kind, schema, json, expected] in cases {
+    for (kind, message, [schema, json, expected]) in cases {
         let expected = STANDARD.decode(expected).unwrap();
-        let kind = if kind == "avro" {
-            SchemaType::Avro
-        } else {
-            SchemaType::Json
-        };
         let schema = Numbered {
             id: u32::from_be_bytes(expected[1..5].try_into().unwrap()),
-            schema: Schema::parse(kind, &schema, &[]).unwrap(),
+            schema: Schema::parse(kind, &schema, &[], message.as_deref()).unwrap(),
         };
         let encoded = schema.encoded(&record(Some(json.as_bytes()))).unwrap();
         assert_eq!(encoded.value(), Some(&expected[..]), "{json}");
         count += 1;
     }
-    assert!(count > 20, "the vectors are there");
+    assert!(count > 30, "the vectors are there");
 }
 
 /// JSON that is much like a schema, and seldom one.
@@ -263,7 +310,7 @@ proptest! {
         let known = [("A".to_owned(), other.to_string())];
         for kind in [SchemaType::Avro, SchemaType::Json] {
             for known in [&known[..], &[]] {
-                if let Ok(schema) = Schema::parse(kind, &text.to_string(), known) {
+                if let Ok(schema) = Schema::parse(kind, &text.to_string(), known, None) {
                     let schema = Numbered { id: 1, schema };
                     let value = value.to_string();
                     // Fits or not: it ends.

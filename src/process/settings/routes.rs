@@ -73,7 +73,7 @@ pub(super) const DEBEZIUM: &[(&str, Kind)] = &[
 
 /// The keys of the schema of a route's values.
 const SCHEMA: &[(&str, Kind)] = &[
-    ("type", Kind::Word(&["avro", "json"])),
+    ("type", Kind::Word(&["avro", "json", "protobuf"])),
     ("subject", Kind::Word(&["topic", "record", "topic-record"])),
     ("record", Kind::Text),
     ("version", Kind::TextOrNumber),

@@ -64,10 +64,15 @@ impl Look {
     }
 }
 
-/// Looks for one schema; one that may be registered need not be there.
+/// Looks for one schema, and reads it unless the settings have it; one that may be registered need not
+/// be there.
 fn found(client: &Client, name: &SchemaName) -> Result<String, RegistryError> {
     match (client.find(name), &name.origin) {
-        (Ok(id), _) => Ok(format!("{name}: {} {id}", name.kind)),
+        (Ok(id), SchemaOrigin::File(_)) => Ok(format!("{name}: {} {id}", name.kind)),
+        (Ok(_), SchemaOrigin::Latest | SchemaOrigin::Version(_)) => {
+            let read = client.fetch(name)?;
+            Ok(format!("{name}: {} {}", name.kind, read.id))
+        }
         (Err(RegistryError::Unknown { .. }), SchemaOrigin::File(file)) if file.register => {
             if client.may_follow(name, &file.text)? {
                 return Ok(format!("{name}: not there yet, and `run` registers it"));
