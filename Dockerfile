@@ -14,6 +14,7 @@ ARG FEATURES=""
 # The dependencies are a layer of their own, made again only where one of these files changes:
 # they are compiled for an empty program, of which nothing is left for cargo to mistake for ours. Cargo
 # asks for the manifest of the benchmark, and compiles nothing of it.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY benches/Cargo.toml benches/Cargo.toml
 RUN mkdir src \
