@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::{Acquire, AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr};
 
-use self::pages::{blocks, keys, page, quoted, statements};
+use self::pages::{CONVENTIONS, blocks, keys, page, quoted, section, statements};
 use crate::support::{Kafka, Outbox, Receiver, SOON, eventually};
 
 const PAGES: [&str; 12] = [
@@ -229,7 +229,9 @@ fn every_setting_that_a_page_names_exists() {
 
 #[test]
 fn the_settings_of_the_readme_are_enough_for_a_relay() {
-    let blocks = blocks(&page("README.md"), "toml");
+    let readme = page("README.md");
+    let conventions = section(&readme, CONVENTIONS);
+    let blocks = blocks(&readme.replace(&conventions, ""), "toml");
     assert_eq!(blocks.len(), 2);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("relay.toml");

@@ -1,16 +1,13 @@
-//! Routes on real servers: the conventions that `docs/routes.md` shows, each event arriving as the page
-//! says and as `route --explain` told before, and what routes say about order and death.
+//! Routes on real servers: the conventions that the README shows, each event arriving as it says and as
+//! `route --explain` told before, and what routes say about order and death.
 
 use std::fs;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::readme::pages::{blocks, page};
+use crate::readme::pages::{CONVENTIONS, blocks, page, section};
 use crate::support::{Kafka, Outbox, Received, Receiver, RelayProcess, SOON, eventually};
-
-/// The blocks before the conventions on the page.
-const BLOCKS_BEFORE: usize = 1;
 
 /// A service that keeps one of the conventions.
 struct Service {
@@ -24,8 +21,8 @@ struct Service {
 impl Service {
     /// A service by the settings that the page shows, with these topics.
     async fn of(convention: usize, topics: &[&str]) -> Self {
-        let shown = blocks(&page("docs/routes.md"), "toml");
-        Self::by(&shown[BLOCKS_BEFORE + convention], topics).await
+        let shown = blocks(&section(&page("README.md"), CONVENTIONS), "toml");
+        Self::by(&shown[convention], topics).await
     }
 
     /// A service by these settings, with these topics.

@@ -12,6 +12,15 @@ pub(crate) fn page(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
+/// The section with ready settings, each of which is a relay's whole.
+pub(crate) const CONVENTIONS: &str = "## Five conventions\n";
+
+/// A section of a page, up to the next one of its kind.
+pub(crate) fn section(page: &str, title: &str) -> String {
+    let (_, behind) = page.split_once(title).expect("the page has the section");
+    behind.split("\n## ").next().unwrap_or_default().to_owned()
+}
+
 /// The blocks of code in a language.
 pub(crate) fn blocks(page: &str, language: &str) -> Vec<String> {
     let opening = format!("```{language}\n");
