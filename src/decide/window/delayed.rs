@@ -27,6 +27,9 @@ use crate::event::Lane;
 
 /// Delayed rows are looked for this often, in milliseconds.
 const DELAYED_MS: u64 = 200;
+/// So much later in milliseconds where the outbox has none and no number is drawn: then only one that is
+/// put off by hand can be there.
+const REST_MS: u64 = 800;
 /// A page of what was passed is looked at this often, in milliseconds; sooner while that brings some in.
 const LATE_MS: u64 = 1_000;
 /// Such a page brings hardly anything: it may take this part of the free bytes.
@@ -39,6 +42,8 @@ pub(super) struct DelayedTimer {
     late_due_ms: u64,
     /// There are some: the next look is for their sake.
     is_told: bool,
+    /// There are none, and the next look has more time.
+    rests: bool,
 }
 
 impl DelayedTimer {
@@ -55,12 +60,25 @@ impl DelayedTimer {
     pub(super) fn put_off(&mut self, now_ms: u64) {
         self.due_ms = now_ms + DELAYED_MS;
         self.is_told = false;
+        self.rests = false;
     }
 
-    /// There are some.
-    pub(super) fn look_at_once(&mut self) {
-        self.is_told = true;
-        self.due_ms = 0;
+    /// There are some, or none.
+    pub(super) fn tell(&mut self, has_delayed: bool) {
+        self.is_told = has_delayed;
+        if has_delayed {
+            self.due_ms = 0;
+            self.rests = false;
+        } else if !std::mem::replace(&mut self.rests, true) {
+            self.due_ms += REST_MS;
+        }
+    }
+
+    /// A number was drawn: it may be that of a row for later.
+    pub(super) fn stir(&mut self) {
+        if std::mem::take(&mut self.rests) {
+            self.due_ms = self.due_ms.saturating_sub(REST_MS);
+        }
     }
 }
 

@@ -130,16 +130,17 @@ impl Window {
     /// writers looked at.
     pub fn drawn(&mut self, last_drawn: i64) {
         self.reader.under_way = None;
-        self.reader.is_stirred |= last_drawn > self.reader.horizon.settled();
+        if last_drawn > self.reader.horizon.settled() {
+            self.reader.is_stirred = true;
+            self.reader.delayed.stir();
+        }
         self.reader.highest_seen = self.reader.highest_seen.max(last_drawn);
     }
 
     /// Takes in whether any row is for later; if so, those are looked for at once.
     pub fn delayed_told(&mut self, has_delayed: bool) {
         self.reader.under_way = None;
-        if has_delayed {
-            self.reader.delayed.look_at_once();
-        }
+        self.reader.delayed.tell(has_delayed);
     }
 
     /// The reader's session is gone: nothing learned in it holds any more.
