@@ -30,15 +30,18 @@ CREATE TABLE {outbox} (
     dead_at timestamptz,
     dead_class text,
     -- The lane of the ordering key: two bytes of SHA-256 over its parts, the first behind its length. The
-    -- backslashes are doubled because text becomes bytea by its escape format. This expression and the
-    -- constraint are short because each statement of a writer parses them anew: half as long again they
-    -- took a sixth of its time.
+    -- backslashes are doubled because text becomes bytea by its escape format. The expression is short
+    -- because each statement of a writer parses it anew: half as long again it took an eighth of its time.
     lane smallint NOT NULL GENERATED ALWAYS AS (
         (('x' || left(encode(sha256(replace(
             length(aggregate_type)::text || ':' || aggregate_type || aggregate_id,
             E'\\', E'\\\\')::bytea), 'hex'), 4))::bit(16)::integer % {lanes})::smallint
     ) STORED,
-    CHECK (dead_state IS NOT NULL OR dead_at IS NULL)
+    CHECK (CASE
+        WHEN dead_state IN ('blocked', 'dead_letter_pending') THEN dead_at IS NULL
+        WHEN dead_state IN ('dead_lettered', 'dead', 'discarded') THEN dead_at IS NOT NULL
+        ELSE dead_state IS NULL AND dead_at IS NULL
+    END)
 ) WITH (
     -- Each row is written twice, and its mark finds room on the row's own page: the table is as large
     -- in the end, with a third less in the server's log.
