@@ -7,10 +7,12 @@
 //! Before the message stand the numbers that lead to it in its schema (Confluent's "Wire format").
 //!
 //! Invariants:
+//! - no whole number loses a digit (see `exact`);
 //! - nothing is read but the schema, those that it refers to and Protobuf's own types: a schema that
 //!   imports anything else is refused;
 //! - what stands in a fault is a name of the schema, or one of a field that the schema does not have.
 
+mod exact;
 #[cfg(test)]
 mod tests;
 
@@ -84,6 +86,11 @@ impl Protobuf {
         let whole = read.ok().filter(|_| text.end().is_ok());
         let message = whole.ok_or_else(|| self.fault(json, track))?;
         check_required(&message)?;
+        if exact::may_be_rounded(json)
+            && let Ok(value) = serde_json::from_str(json)
+        {
+            exact::check(&Kind::Message(self.message.clone()), &value)?;
+        }
         out.extend_from_slice(&self.head);
         out.extend(message.encode_to_vec());
         Ok(out)

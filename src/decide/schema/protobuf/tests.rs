@@ -11,6 +11,7 @@ const SHOP: &str = r#"
     syntax = "proto3";
     package shop;
     import "google/protobuf/timestamp.proto";
+    import "google/protobuf/wrappers.proto";
     message Order {
         int64 total = 1;
         repeated Line lines = 2;
@@ -19,6 +20,11 @@ const SHOP: &str = r#"
         Paid paid = 5;
         oneof payer { string card = 6; string cash = 7; }
         google.protobuf.Timestamp placed_at = 8;
+        uint64 number = 10;
+        repeated uint64 numbers = 11;
+        map<string, int64> sums = 12;
+        google.protobuf.Int64Value limit = 13;
+        double weight = 14;
         uint32 floor = 9;
         message Note { string text = 1; }
     }
@@ -175,6 +181,45 @@ fn no_digit_is_lost_and_what_is_left_out_is_null_or_a_default() {
     let moment = r#"{"placed_at": "2026-03-04T06:06:07.123+01:00"}"#;
     let read = read(&encode(moment).unwrap());
     assert_eq!(read["placedAt"], "2026-03-04T05:06:07.123Z");
+}
+
+#[test]
+fn a_number_that_would_be_rounded_is_refused() {
+    for (json, told) in [
+        (
+            r#"{"number": 18446744073709551616}"#,
+            "$.number: expected a whole number of 64 bits without a sign",
+        ),
+        (
+            r#"{"total": 9007199254740993.0}"#,
+            "$.total: expected a whole number of 64 bits",
+        ),
+        (
+            r#"{"total": -9.007199254740993e15}"#,
+            "$.total: expected a whole number of 64 bits",
+        ),
+        (
+            r#"{"numbers": [1, 123456789012345e4]}"#,
+            "$.numbers[1]: expected a whole number of 64 bits without a sign",
+        ),
+        (
+            r#"{"sums": {"canary": 9223372036854775808.0}}"#,
+            "$.sums[*]: expected a whole number of 64 bits",
+        ),
+        (
+            r#"{"limit": 9223372036854775808.0}"#,
+            "$.limit: expected a google.protobuf.Int64Value",
+        ),
+    ] {
+        assert_eq!(encode(json).unwrap_err(), told, "{json}");
+    }
+    for json in [
+        r#"{"number": 18446744073709551615, "numbers": ["18446744073709551615", 1e3, 2.0]}"#,
+        r#"{"weight": 18446744073709551616, "card": "18446744073709551616e5"}"#,
+        r#"{"total": 9007199254740991.0, "limit": 9223372036854775807}"#,
+    ] {
+        assert!(encode(json).is_ok(), "{json}");
+    }
 }
 
 #[test]
