@@ -180,3 +180,13 @@ async fn health_does_not_wait_for_a_relay_that_hangs() {
     assert_eq!(code, Some(1));
     assert!(stderr.contains("in 2 s"), "{stderr}");
 }
+
+/// It is said to the allocator when it is built (`.cargo/config.toml`), for the image too.
+#[test]
+fn freed_memory_goes_back_to_the_system_within_a_second() {
+    let (code, _, stderr) = run(&["--version"], &[("MALLOC_CONF", "stats_print:true")]);
+    assert_eq!(code, Some(0));
+    for said in ["opt.dirty_decay_ms: 1000 ", "opt.muzzy_decay_ms: 0 "] {
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
