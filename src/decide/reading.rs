@@ -37,7 +37,7 @@ pub struct Horizon {
     pending: Option<Pending>,
     beyond: i64,
     stragglers: Vec<Straggler>,
-    last: Option<Look>,
+    last: Look,
 }
 
 /// A writer that two looks in a row have seen.
@@ -85,7 +85,7 @@ pub struct Sighting {
 }
 
 /// A look, and above which numbers those are that each writer drew.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Look {
     last_drawn: i64,
     writers: Vec<(Writer, i64)>,
@@ -106,11 +106,11 @@ impl Sighting {
 impl Look {
     /// A look after another one. Who was not seen by that one began to draw after it; one that prepared
     /// itself may have begun before, by another name.
-    fn after(earlier: Option<&Self>, sighting: &Sighting) -> Self {
-        let above = |writer: &Writer| {
-            let known = earlier.and_then(|earlier| earlier.above(&writer.name));
-            let last_drawn = earlier.map_or(0, |earlier| earlier.last_drawn);
-            known.unwrap_or(if writer.is_prepared() { 0 } else { last_drawn })
+    fn after(earlier: &Self, sighting: &Sighting) -> Self {
+        let above = |writer: &Writer| match earlier.above(&writer.name) {
+            Some(above) => above,
+            None if writer.is_prepared() => 0,
+            None => earlier.last_drawn,
         };
         let writers = sighting.writers.iter();
         Self {
@@ -177,28 +177,25 @@ impl Horizon {
 
     /// What was drawn before the last look was drawn by those whom that look saw.
     fn look_beyond(&mut self, sighting: &Sighting) -> Option<i64> {
-        let look = Look::after(self.last.as_ref(), sighting);
-        let has_ended = |straggler: &&Straggler| !sighting.saw(&straggler.name);
-        let ended = self.stragglers.iter().filter(has_ended);
-        let mut above = ended.map(|straggler| straggler.above).min();
-        if let Some(last) = &self.last {
-            if look.may_rename(last) {
-                if above.is_some() {
-                    self.stragglers.clear();
-                    self.beyond = 0;
-                    above = Some(0);
-                }
-            } else {
-                self.stragglers.retain(|straggler| !has_ended(&straggler));
-                if let Some(stragglers) = look.stragglers(last)
-                    && stragglers.len() <= STRAGGLERS_MAX
-                {
-                    self.beyond = self.beyond.max(last.last_drawn);
-                    self.stragglers = stragglers;
-                }
-            }
+        let look = Look::after(&self.last, sighting);
+        let last = std::mem::replace(&mut self.last, look);
+        let is_open = |straggler: &Straggler| sighting.saw(&straggler.name);
+        let ended = self.stragglers.iter().filter(|known| !is_open(known));
+        let above = ended.map(|straggler| straggler.above).min();
+        if self.last.may_rename(&last) {
+            // Who is missing may be who goes by another name.
+            above?;
+            self.stragglers.clear();
+            self.beyond = 0;
+            return Some(0);
         }
-        self.last = Some(look);
+        self.stragglers.retain(is_open);
+        if let Some(stragglers) = self.last.stragglers(&last)
+            && stragglers.len() <= STRAGGLERS_MAX
+        {
+            self.beyond = self.beyond.max(last.last_drawn);
+            self.stragglers = stragglers;
+        }
         above
     }
 

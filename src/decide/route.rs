@@ -67,7 +67,7 @@ pub struct Routes {
     routes: Vec<Route>,
     allowed: Allowed,
     known: HashSet<Arc<str>>,
-    /// The schemas met so far, by the place of their route and their subject.
+    /// The schemas met so far, by the place of their route, their subject and their message.
     schemas: HashMap<(usize, String, String), Arc<SchemaName>>,
     /// Where names are written before they are known.
     name: String,

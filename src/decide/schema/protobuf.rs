@@ -184,22 +184,24 @@ fn fault(kind: &Kind, value: &Value, path: &[&Segment]) -> Fault {
 }
 
 fn in_field(field: &FieldDescriptor, value: &Value, path: &[&Segment]) -> Fault {
-    let kind = field.kind();
-    match path.split_first() {
-        Some((Segment::Seq { index }, rest)) if field.is_list() => {
-            fault(&kind, &value[*index], rest).in_item(*index)
+    match (path.split_first(), kind_in_map(field)) {
+        (Some((Segment::Map { key }, rest)), Some(kind)) => {
+            fault(&kind, &value[key.as_str()], rest).in_entry()
         }
-        Some((Segment::Map { key }, rest)) if field.is_map() => {
-            let entry = kind
-                .as_message()
-                .map(MessageDescriptor::map_entry_value_field);
-            let held = entry.map_or(kind, |entry| entry.kind());
-            fault(&held, &value[key.as_str()], rest).in_entry()
+        (_, Some(_)) => Fault::new("expected an object as a map, with keys of its type"),
+        (Some((Segment::Seq { index }, rest)), None) if field.is_list() => {
+            fault(&field.kind(), &value[*index], rest).in_item(*index)
         }
-        _ if field.is_list() => Fault::new("expected an array"),
-        _ if field.is_map() => Fault::new("expected an object as a map, with keys of its type"),
-        _ => fault(&kind, value, path),
+        (_, None) if field.is_list() => Fault::new("expected an array"),
+        (_, None) => fault(&field.kind(), value, path),
     }
+}
+
+/// What the values of a field are that is a map.
+fn kind_in_map(field: &FieldDescriptor) -> Option<Kind> {
+    let kind = field.kind();
+    let entry = kind.as_message().filter(|_| field.is_map())?;
+    Some(entry.map_entry_value_field().kind())
 }
 
 /// What is wrong with a value itself.

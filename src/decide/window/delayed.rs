@@ -27,9 +27,9 @@ use crate::event::Lane;
 
 /// Delayed rows are looked for this often, in milliseconds.
 const DELAYED_MS: u64 = 200;
-/// So much later in milliseconds where the outbox has none and no number is drawn: then only one that is
-/// put off by hand can be there.
-const REST_MS: u64 = 800;
+/// The same where the outbox has none and no number is drawn: then only one that is put off by hand can
+/// be there.
+const REST_MS: u64 = 1_000;
 /// A page of what was passed is looked at this often, in milliseconds; sooner while that brings some in.
 const LATE_MS: u64 = 1_000;
 /// Such a page brings hardly anything: it may take this part of the free bytes.
@@ -38,9 +38,10 @@ const LATE_BYTES_PART: usize = 8;
 /// When delayed rows are looked for next, in boot milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct DelayedTimer {
-    due_ms: u64,
+    /// When they were looked for, or asked after, last.
+    looked_ms: Option<u64>,
     late_due_ms: u64,
-    /// There are some: the next look is for their sake.
+    /// There are some: the next look is for their sake, and due.
     is_told: bool,
     /// There are none, and the next look has more time.
     rests: bool,
@@ -53,32 +54,29 @@ impl DelayedTimer {
     }
 
     fn is_due(&self, now_ms: u64) -> bool {
-        now_ms >= self.due_ms
+        let pause_ms = if self.rests { REST_MS } else { DELAYED_MS };
+        let has_passed = |looked_ms| now_ms >= looked_ms + pause_ms;
+        self.is_told || self.looked_ms.is_none_or(has_passed)
     }
 
     /// The next look, or the question before it, has time.
     pub(super) fn put_off(&mut self, now_ms: u64) {
-        self.due_ms = now_ms + DELAYED_MS;
-        self.is_told = false;
-        self.rests = false;
+        *self = Self {
+            looked_ms: Some(now_ms),
+            late_due_ms: self.late_due_ms,
+            ..Self::default()
+        };
     }
 
     /// There are some, or none.
     pub(super) fn tell(&mut self, has_delayed: bool) {
         self.is_told = has_delayed;
-        if has_delayed {
-            self.due_ms = 0;
-            self.rests = false;
-        } else if !std::mem::replace(&mut self.rests, true) {
-            self.due_ms += REST_MS;
-        }
+        self.rests = !has_delayed;
     }
 
     /// A number was drawn: it may be that of a row for later.
     pub(super) fn stir(&mut self) {
-        if std::mem::take(&mut self.rests) {
-            self.due_ms = self.due_ms.saturating_sub(REST_MS);
-        }
+        self.rests = false;
     }
 }
 

@@ -67,13 +67,13 @@ impl Look {
 /// Looks for one schema, and reads it unless the settings have it; one that may be registered need not
 /// be there.
 fn found(client: &Client, name: &SchemaName) -> Result<String, RegistryError> {
-    match (client.find(name), &name.origin) {
-        (Ok(id), SchemaOrigin::File(_)) => Ok(format!("{name}: {} {id}", name.kind)),
-        (Ok(_), SchemaOrigin::Latest | SchemaOrigin::Version(_)) => {
-            let read = client.fetch(name)?;
-            Ok(format!("{name}: {} {}", name.kind, read.id))
-        }
-        (Err(RegistryError::Unknown { .. }), SchemaOrigin::File(file)) if file.register => {
+    let there = |id| format!("{name}: {} {id}", name.kind);
+    let SchemaOrigin::File(file) = &name.origin else {
+        return client.fetch(name).map(|read| there(read.id));
+    };
+    match client.find(name) {
+        Ok(id) => Ok(there(id)),
+        Err(RegistryError::Unknown { .. }) if file.register => {
             if client.may_follow(name, &file.text)? {
                 return Ok(format!("{name}: not there yet, and `run` registers it"));
             }
@@ -81,7 +81,7 @@ fn found(client: &Client, name: &SchemaName) -> Result<String, RegistryError> {
                 reason: "so it says".to_owned(),
             })
         }
-        (Err(error), _) => Err(error),
+        Err(error) => Err(error),
     }
 }
 

@@ -3,10 +3,10 @@
 //! Owns how they are found. `prost-reflect` reads a number with a fraction, with an exponent or of more
 //! than 64 bits as a float, and makes a whole number of that where the field is one.
 
-use prost_reflect::Kind;
+use prost_reflect::{FieldDescriptor, Kind};
 use serde_json::Value;
 
-use super::{expected, field};
+use super::{expected, field, kind_in_map};
 use crate::decide::schema::fault::Fault;
 
 /// A number without an exponent that a float does not hold has at least as many digits.
@@ -14,18 +14,26 @@ const DIGITS_MIN: usize = 16;
 /// Below this, 2^53, a float holds every whole number, and no other is read as one of them.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Whether a text may have such a number. Few have: then it is worth a second look.
+/// Whether a text of JSON may have such a number. Few have: then it is worth a second look.
 pub(super) fn may_be_rounded(json: &str) -> bool {
-    let mut digits = 0;
-    json.bytes().any(|byte| {
-        let is_exponent = digits > 0 && matches!(byte, b'e' | b'E');
+    let (mut digits, mut in_text) = (0, false);
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
         match byte {
+            b'"' => in_text = !in_text,
+            // What is escaped ends no text.
+            b'\\' => drop(bytes.next()),
+            _ if in_text => {}
             b'0'..=b'9' => digits += 1,
             b'.' => {}
+            b'e' | b'E' if digits > 0 => return true,
             _ => digits = 0,
         }
-        is_exponent || digits >= DIGITS_MIN
-    })
+        if digits >= DIGITS_MIN {
+            return true;
+        }
+    }
+    false
 }
 
 /// Looks for such numbers in a value that fits.
@@ -54,16 +62,12 @@ pub(super) fn check(kind: &Kind, value: &Value) -> Result<(), Fault> {
     }
 }
 
-fn check_field(field: &prost_reflect::FieldDescriptor, value: &Value) -> Result<(), Fault> {
-    let kind = field.kind();
-    let (Some(entry), Value::Object(entries)) =
-        (kind.as_message().filter(|_| field.is_map()), value)
-    else {
-        return check(&kind, value);
+fn check_field(field: &FieldDescriptor, value: &Value) -> Result<(), Fault> {
+    let (Some(kind), Value::Object(entries)) = (kind_in_map(field), value) else {
+        return check(&field.kind(), value);
     };
-    let held = entry.map_entry_value_field().kind();
     let mut values = entries.values();
-    values.try_for_each(|value| check(&held, value).map_err(Fault::in_entry))
+    values.try_for_each(|value| check(&kind, value).map_err(Fault::in_entry))
 }
 
 /// Whether it is a whole number, or Protobuf's own message around one.

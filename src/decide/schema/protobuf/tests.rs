@@ -220,6 +220,12 @@ fn a_number_that_would_be_rounded_is_refused() {
     ] {
         assert!(encode(json).is_ok(), "{json}");
     }
+    let usual =
+        r#"{"id": "0\"1e5", "at": "2026-03-04T05:06:07.12345678901234567Z", "a": [1.5, true]}"#;
+    assert!(
+        !exact::may_be_rounded(usual),
+        "a second look is for numbers"
+    );
 }
 
 #[test]
