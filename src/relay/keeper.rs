@@ -21,6 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::health::Doing;
 use super::news::{Errand, News};
+use super::timing::Terms;
 use crate::decide::backoff;
 use crate::decide::share::{Peer, fair_share, yields};
 use crate::decide::window::Burial;
@@ -34,6 +35,9 @@ use crate::readiness::Readiness;
 
 /// The lanes are looked at this often: a free one is taken within it.
 const LOOK_MS: u64 = 200;
+/// Who holds all of them looks this often: none can become free, and only a relay that has just come
+/// would be given some.
+const LOOK_HOLDING_ALL: Duration = Duration::from_secs(1);
 /// The first retry of the database waits about this long, in milliseconds.
 const RETRY_MIN_MS: u64 = 100;
 /// A retry of the database waits at most this long, in milliseconds.
@@ -44,17 +48,6 @@ const YIELD_RENEWALS: u32 = 2;
 
 /// So many rows that failed for good are written in one statement.
 const BURIALS_MAX: usize = 200;
-
-/// How long leases last, and how long a delivery may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
-    /// Lease time, in milliseconds.
-    pub(super) ttl_ms: u64,
-    /// Time between renewals, in milliseconds.
-    pub(super) renew_ms: u64,
-    /// A record handed over may still arrive this much later, in milliseconds, margin included.
-    pub(super) delivery_ms: u64,
-}
 
 /// What ties the keeper to the other tasks.
 #[derive(Debug)]
@@ -87,6 +80,9 @@ pub(super) struct Keeper {
     burials: Vec<Burial>,
     retiring: bool,
     renew_at: Instant,
+    /// How many lanes there are, once a look has told.
+    lanes: Option<usize>,
+    looked_at: Instant,
     /// How many tries have failed since the last that did not.
     failures: u32,
     not_before: Instant,
@@ -110,6 +106,8 @@ impl Keeper {
             burials: Vec::new(),
             retiring: false,
             renew_at: Instant::now(),
+            lanes: None,
+            looked_at: Instant::now(),
             failures: 0,
             not_before: Instant::now(),
         }
@@ -208,11 +206,6 @@ impl Keeper {
         self.ties.news.send(news).await.map_err(|_closed| Alone)
     }
 
-    /// Until when rows may be handed over under a lease asked for at `asked_ms`.
-    fn fly_until_ms(&self, asked_ms: u64) -> u64 {
-        (asked_ms + self.terms.ttl_ms).saturating_sub(self.terms.delivery_ms)
-    }
-
     async fn renew(&mut self) -> Result<Vec<News>, OutboxError> {
         let changed = self.ties.delivers.has_changed().unwrap_or(false);
         if Instant::now() < self.renew_at && !changed {
@@ -230,7 +223,7 @@ impl Keeper {
             .renew(&mut self.session, delivers, &readiness)
             .await?;
         self.renew_at = Instant::now() + Duration::from_millis(self.terms.renew_ms);
-        let fly_until_ms = self.fly_until_ms(asked_ms);
+        let fly_until_ms = self.terms.fly_until_ms(asked_ms);
         let mut news = self.drop_lost(&renewed);
         news.extend(self.adopt(&renewed, fly_until_ms));
         news.push(News::Renewed {
@@ -327,10 +320,12 @@ impl Keeper {
 
     /// Claims what is missing of this relay's share, or offers what is too much.
     async fn balance(&mut self) -> Result<Vec<News>, OutboxError> {
-        if self.retiring {
+        let holds_all = self.lanes == Some(self.held.len());
+        if self.retiring || holds_all && self.looked_at.elapsed() < LOOK_HOLDING_ALL {
             return Ok(Vec::new());
         }
         let view = self.leases.view(&mut self.session).await?;
+        (self.lanes, self.looked_at) = (Some(view.lanes), Instant::now());
         let Some(share) = self.share(&view) else {
             return Ok(Vec::new());
         };
@@ -354,7 +349,7 @@ impl Keeper {
             .claim(&mut self.session, want, &excluded)
             .await?;
         self.ties.metrics.taken_over(claimed.taken_over);
-        Ok(self.adopt(&claimed.lanes, self.fly_until_ms(asked_ms)))
+        Ok(self.adopt(&claimed.lanes, self.terms.fly_until_ms(asked_ms)))
     }
 
     /// How many lanes this relay should hold; none while it is still open whether it yields.

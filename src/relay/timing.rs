@@ -1,4 +1,4 @@
-//! When the loop polls and marks next.
+//! When the loop polls and marks next, and how long leases last.
 //!
 //! Owns the two timers; times are boot milliseconds given by the loop. Knows no rows.
 //!
@@ -17,6 +17,24 @@ const RETRY_MAX_MS: u64 = 2_000;
 /// How long what failed so often waits, in milliseconds; it differs a little from event to event.
 pub(super) fn retry_ms(failures: u32, at: EventRef) -> u64 {
     backoff::delay_ms(failures, at.id.as_u64_pair().1, RETRY_MIN_MS, RETRY_MAX_MS)
+}
+
+/// How long leases last, and how long a delivery may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// Lease time, in milliseconds.
+    pub(super) ttl_ms: u64,
+    /// Time between renewals, in milliseconds.
+    pub(super) renew_ms: u64,
+    /// A record handed over may still arrive this much later, in milliseconds, margin included.
+    pub(super) delivery_ms: u64,
+}
+
+impl Terms {
+    /// Until when rows may be handed over under a lease asked for at `asked_ms`.
+    pub(super) fn fly_until_ms(self, asked_ms: u64) -> u64 {
+        (asked_ms + self.ttl_ms).saturating_sub(self.delivery_ms)
+    }
 }
 
 /// The loop's times.
