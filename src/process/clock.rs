@@ -4,7 +4,7 @@
 //! suspended, when the database's clock goes on too: `Instant` would stand still then
 //! (`CLOCK_MONOTONIC`; `clock_gettime(2)`), and a lease that had run out would look alive.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use rustix::time::{ClockId, clock_gettime};
@@ -13,6 +13,15 @@ use rustix::time::{ClockId, clock_gettime};
 pub fn boot_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     positive(now.tv_sec) * 1000 + positive(now.tv_nsec) / 1_000_000
+}
+
+/// How long it is until then; nothing if that has been. Counted in nanoseconds: who rests by whole
+/// milliseconds rests for half of one too long.
+pub fn until(boot_ms: u64) -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let since_start =
+        Duration::from_secs(positive(now.tv_sec)) + Duration::from_nanos(positive(now.tv_nsec));
+    Duration::from_millis(boot_ms).saturating_sub(since_start)
 }
 
 /// What the time is for people. It may be set, so nothing is decided by it.
@@ -47,8 +56,18 @@ mod tests {
     fn it_counts_milliseconds_since_the_machine_was_started() {
         let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
         let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
-        let now = std::time::Duration::from_millis(boot_ms()).as_secs_f64();
+        let now = Duration::from_millis(boot_ms()).as_secs_f64();
         assert!((now - seconds).abs() < 10.0, "{now} against {seconds}");
+    }
+
+    #[test]
+    fn what_is_left_until_a_time_is_told_and_never_falls_below_nothing() {
+        let then_ms = boot_ms() + 5_000;
+        let left = until(then_ms);
+        assert!(left <= Duration::from_secs(5), "{left:?}");
+        assert!(left > Duration::from_secs(1), "{left:?}");
+        assert_eq!(until(boot_ms()), Duration::ZERO);
+        assert_eq!(until(0), Duration::ZERO);
     }
 
     #[test]

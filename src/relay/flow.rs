@@ -12,7 +12,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -119,14 +118,13 @@ impl<P: Publish> Flow<P> {
             if let Some(ended) = self.ended(now_ms) {
                 return ended;
             }
-            let rest = Duration::from_millis(wake_ms.saturating_sub(now_ms));
             tokio::select! {
                 _ = self.hands.landings.recv_many(&mut landings, LANDINGS_MAX) => {
                     self.take_in_landings(&mut landings);
                 }
                 Some(news) = self.hands.news.recv() => self.take_in(news, clock::boot_ms()),
                 () = shutdown.wait(), if self.stop_by_ms.is_none() => self.stop(clock::boot_ms()),
-                () = tokio::time::sleep(rest) => {}
+                () = tokio::time::sleep(clock::until(wake_ms)) => {}
             }
         }
     }
