@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 use sqlx::PgPool;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::backlog::{self, Backlog};
 
@@ -49,8 +49,9 @@ impl Writing {
         }
     }
 
-    /// Writes all of them, with numbers from 1; returns when each was committed. Who is late does
-    /// not stop to be: the rate holds over the whole time.
+    /// Writes all of them, with numbers from 1; returns when each was committed. The writers take
+    /// turns, as services do that know nothing of each other. Who is late does not stop to be: the
+    /// rate holds over the whole time.
     pub(crate) async fn run(self, pool: &PgPool) -> Result<Commits> {
         let writers: Vec<_> = (0..self.writers)
             .map(|writer| tokio::spawn(self.write(pool.clone(), writer)))
@@ -81,7 +82,8 @@ impl Writing {
     async fn write(self, pool: PgPool, writer: u32) -> Result<Commits> {
         let mut connection = pool.acquire().await?;
         let (text, poison) = (backlog::text(TEXT_BYTES), backlog::text(POISON_BYTES));
-        let mut pace = interval(Duration::from_secs(1) * self.writers / self.transactions_per_s);
+        let apart = Duration::from_secs(1) / self.transactions_per_s;
+        let mut pace = interval_at(Instant::now() + apart * writer, apart * self.writers);
         pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut commits = Commits::new();
         for turn in 0..self.transactions_of_one() {
