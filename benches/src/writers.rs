@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 use sqlx::PgPool;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::backlog::{self, Backlog};
@@ -22,6 +23,11 @@ const TEXT_BYTES: usize = 274;
 
 /// Bytes of each text that is too large, for a topic that is told to take less.
 const POISON_BYTES: usize = 120_000;
+
+/// What the runtime's timers are rounded up to.
+const TIMER_GRAIN: Duration = Duration::from_millis(1);
+/// Multiples of it leave the parts of a whole evenly covered, in no order.
+const GOLDEN_RATIO: f64 = 1.618_033_988_749_895;
 
 /// When each event's commit was answered, in microseconds of the wall clock, by its number.
 pub(crate) type Commits = HashMap<i64, i64>;
@@ -90,6 +96,7 @@ impl Writing {
             let first = i64::from((turn * self.writers + writer) * self.events_a_transaction) + 1;
             let last = first + i64::from(self.events_a_transaction) - 1;
             pace.tick().await;
+            off_the_grain(turn * self.writers + writer).await?;
             sqlx::query(WRITE)
                 .bind(first)
                 .bind(last)
@@ -105,6 +112,19 @@ impl Writing {
         }
         Ok(commits)
     }
+}
+
+/// Rests for a part of a millisecond, another one each turn. Timers here and in a contender go off at whole
+/// milliseconds of a clock of their own: writers that kept to theirs would meet a contender that looks
+/// each millisecond at one point of its pause for the whole run.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "on a thread of its own: the runtime's timers are what this must not keep to"
+)]
+async fn off_the_grain(turn: u32) -> Result<()> {
+    let part = (f64::from(turn) * GOLDEN_RATIO).fract();
+    let rest = TIMER_GRAIN.mul_f64(part);
+    Ok(spawn_blocking(move || std::thread::sleep(rest)).await?)
 }
 
 /// Writes one event with a number and returns when its commit was answered.
