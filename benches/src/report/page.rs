@@ -16,8 +16,9 @@ const OPENING: &str = "\
 # Performance
 
 How fast the relay is, what it costs, and how that compares with what people use today: a poller as
-most teams write it, and Debezium Server with its outbox event router. Everything here was measured in
-one run on one machine, by `make bench`; `outbox-relay-bench report` made this page from
+most teams write it, and Debezium Server with its outbox event router. Everything here was measured on
+one machine by `make bench`, in one run or in several, whose commits stand at the end;
+`outbox-relay-bench report` made this page from
 `benches/results/results.jsonl`. Ratios carry over to other machines, absolute figures do not.
 
 The base case: 300,000 waiting events with 300-byte payloads over 10,000 aggregates, written one a
